@@ -1,0 +1,127 @@
+//! The folder of a unit, and the lock by which one server holds it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::connection::APPLICATION_ID;
+use crate::platform::error::{Error, Result};
+
+/// Where a unit keeps what it has: `ashlar.db` and what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+/// Held by the one process that serves, migrates or restores this unit; released when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Folder {
+    /// # Errors
+    /// If there is no such folder.
+    pub fn at(path: &Path) -> Result<Folder> {
+        if path.is_dir() {
+            return Ok(Folder(path.to_owned()));
+        }
+        let shown = path.display();
+        Err(Error::Internal(if path.exists() {
+            format!("{shown} is not a folder; name the unit's folder with --data")
+        } else {
+            format!("the folder {shown} does not exist; make it with `mkdir -p {shown}`, or name another with --data")
+        }))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.0.join("ashlar.db")
+    }
+
+    pub fn settings(&self) -> PathBuf {
+        self.0.join("ashlar.toml")
+    }
+
+    pub fn backups(&self) -> PathBuf {
+        self.0.join("backups")
+    }
+
+    /// Takes the folder for this process.
+    ///
+    /// # Errors
+    /// If another process holds it, with that one's id; if the folder can't be written.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.0.join("ashlar.lock");
+        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(|e| {
+            Error::Internal(format!(
+                "{} can't be written ({e}); give the user that runs Ashlar the right to write there, or name another \
+                 folder with --data",
+                self.0.display()
+            ))
+        })?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Only to name it; a lock file that can't be read is held all the same.
+                file.read_to_string(&mut holder).ok();
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "another process".into() } else { format!("process {holder}") };
+                return Err(Error::Internal(format!(
+                    "{} is in use by {holder}; stop that one first, or name another folder with --data",
+                    self.0.display()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::internal(&format!("locking {}", path.display()), e)),
+        }
+        let wrote = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| writeln!(file, "{}", std::process::id()));
+        wrote.map_err(|e| {
+            Error::Internal(format!("{} can't be written ({e}); make room or give the right to write", path.display()))
+        })?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Looks at the file's header before SQLite opens it, so that a foreign file stays untouched.
+    ///
+    /// True if there is a database, false if there is none yet.
+    pub(super) fn has_database(&self) -> Result<bool> {
+        looks_like_ours(&self.database())
+    }
+}
+
+/// True if `path` is a database of ours, false if nothing is there.
+///
+/// # Errors
+/// If it is something else. Never call it while this process has the database open: closing the handle would drop
+/// SQLite's locks.
+pub fn looks_like_ours(path: &Path) -> Result<bool> {
+    let shown = path.display();
+    let mut header = [0_u8; 100];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    let foreign = |what: &str| {
+        Error::Internal(format!(
+            "{shown} is {what}; it stays untouched: move it away, bring back a backup with `ashlar restore --from \
+             FILE`, or name another folder with --data"
+        ))
+    };
+    match read {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Err(foreign("no database (too short)")),
+        Err(e) => return Err(Error::internal(&format!("reading {shown}"), e)),
+        Ok(()) => {}
+    }
+    if &header[..16] != b"SQLite format 3\0" {
+        return Err(foreign("no SQLite database, or a damaged one"));
+    }
+    // Source: the file format's "Application ID" at offset 68, <https://sqlite.org/fileformat2.html>.
+    let id = i32::from_be_bytes([header[68], header[69], header[70], header[71]]);
+    if id != APPLICATION_ID {
+        return Err(foreign(&format!("a database of another program (application id {id:#010x})")));
+    }
+    Ok(true)
+}

@@ -1,0 +1,157 @@
+//! Bringing a database to this program's schema: one history table for each owner.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::connection::{APPLICATION_ID, open_flags};
+use super::schema::{Schema, chain, names};
+use super::scope::{self, Scope};
+use crate::platform::clock::Clock;
+use crate::platform::error::{Error, Result};
+
+/// Migrations that have not run yet, as `owner/V1__accounts`.
+pub(super) fn pending(connection: &Connection, schema: &Schema) -> Result<Vec<String>> {
+    let mut pending = Vec::new();
+    for one in schema.migrations {
+        let applied = applied(connection, &one.history_table())?;
+        pending.extend(one.files.iter().skip(applied).map(|(name, _)| format!("{}/{name}", one.owner)));
+    }
+    Ok(pending)
+}
+
+/// How many of an owner's migrations have run.
+fn applied(connection: &Connection, history: &str) -> Result<usize> {
+    let exists: bool = connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)", [history], |r| {
+            r.get(0)
+        })
+        .map_err(unreadable)?;
+    if !exists {
+        return Ok(0);
+    }
+    connection
+        .query_row(&format!("SELECT count(*) FROM {history}"), [], |row| row.get::<_, i64>(0))
+        .map(|n| n as usize)
+        .map_err(unreadable)
+}
+
+/// Refuses what is not ours, what is damaged, and what a newer program wrote.
+pub(super) fn recognise(connection: &Connection, schema: &Schema, path: &Path) -> Result<()> {
+    let path = path.display();
+    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(unreadable)?;
+    if id != APPLICATION_ID {
+        return Err(Error::Internal(format!(
+            "{path} is a database of another program (application id {id:#010x}); name Ashlar's own folder with --data"
+        )));
+    }
+    let newer = |what: String| {
+        Error::Internal(format!(
+            "{path} has a newer schema than this program knows ({what}); start the newer program, or restore an \
+             older backup with `ashlar restore`"
+        ))
+    };
+    for history in
+        names(connection, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'migrations_*'")?
+    {
+        match schema.migrations.iter().find(|one| one.history_table() == history) {
+            None => {
+                return Err(newer(format!("of the unknown module `{}`", history.trim_start_matches("migrations_"))));
+            }
+            Some(one) => {
+                let applied = applied(connection, &history)?;
+                if applied > one.files.len() {
+                    return Err(newer(format!("`{}` is at {applied}, this knows {}", one.owner, one.files.len())));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(error: rusqlite::Error) -> Error {
+    Error::Internal(format!(
+        "the database can't be read ({error}); if `ashlar doctor` finds it damaged, bring back a backup with \
+         `ashlar restore --from FILE`"
+    ))
+}
+
+/// Makes the database of a new unit beside `path` and puts it there whole.
+pub(super) fn create(path: &Path, schema: &Schema, clock: &Clock) -> Result<()> {
+    let unfinished = path.with_extension("db.new");
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let left_over = PathBuf::from(format!("{}{suffix}", unfinished.display()));
+        match std::fs::remove_file(&left_over) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::internal(&format!("removing {}", left_over.display()), e));
+            }
+            _ => {}
+        }
+    }
+    let doing = format!("creating {}", path.display());
+    let failed = |e: rusqlite::Error| Error::internal(&doing, e);
+    {
+        let flags = open_flags() | rusqlite::OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = Connection::open_with_flags(&unfinished, flags).map_err(failed)?;
+        // Both need a VACUUM to change later, so they are set before anything is written.
+        connection
+            .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = DELETE;")
+            .map_err(failed)?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        run_all(&mut connection, schema)?;
+        let mut secret = [0_u8; 32];
+        getrandom::fill(&mut secret).map_err(|e| Error::internal("drawing the unit's secret", e))?;
+        let now = clock.now();
+        connection
+            .execute(
+                "INSERT INTO unit (id, secret, epoch, created_at) VALUES (?1, ?2, 1, ?3)",
+                (crate::platform::ids::Id::<Schema>::new(now), secret, now),
+            )
+            .map_err(failed)?;
+    }
+    crate::platform::files::put(&unfinished, path).map_err(|e| Error::internal(&doing, e))
+}
+
+/// Runs what is pending on an existing database, after keeping a copy of it at `keep`.
+///
+/// # Errors
+/// If one fails, the database is as it was before: the copy is put back.
+pub(super) fn run(path: &Path, schema: &Schema, keep: &Path) -> Result<Vec<String>> {
+    let failed = |e: rusqlite::Error| Error::internal("migrating", e);
+    let mut connection = Connection::open_with_flags(path, open_flags()).map_err(failed)?;
+    super::connection::configure(&connection).map_err(failed)?;
+    let pending = pending(&connection, schema)?;
+    if pending.is_empty() {
+        return Ok(pending);
+    }
+    super::copy::to_file(&connection, keep)?;
+    if let Err(error) = run_all(&mut connection, schema) {
+        super::copy::from_file(keep, &mut connection)?;
+        return Err(Error::Internal(format!("{error}; the database is as it was before")));
+    }
+    Ok(pending)
+}
+
+fn run_all(connection: &mut Connection, schema: &Schema) -> Result<()> {
+    let failed = |e: rusqlite::Error| Error::internal("migrating", e);
+    // Rebuilding a parent table with them on would cascade into its children.
+    connection.pragma_update(None, "foreign_keys", false).map_err(failed)?;
+    connection.authorizer(Some(scope::authorizer(schema.owners.clone()))).map_err(failed)?;
+    let ran = schema.migrations.iter().try_for_each(|one| {
+        let runner = one.runner()?;
+        scope::within(Scope::Migration(one.owner), || runner.run(connection)).map(drop).map_err(|e| {
+            let why = scope::take_refusal().unwrap_or_else(|| chain(&e));
+            Error::Internal(format!("migrations of `{}` failed: {why}", one.owner))
+        })
+    });
+    connection
+        .authorizer(None::<fn(rusqlite::hooks::AuthContext<'_>) -> rusqlite::hooks::Authorization>)
+        .map_err(failed)?;
+    ran?;
+    let broken = names(connection, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")?;
+    if !broken.is_empty() {
+        return Err(Error::Internal(format!("migrations left broken foreign keys in {}", broken.join(", "))));
+    }
+    connection.pragma_update(None, "user_version", schema.version()).map_err(failed)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(failed)
+}

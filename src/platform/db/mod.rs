@@ -1,0 +1,261 @@
+//! The database: one file, one writer that commits in groups, many readers in snapshots, and the border between
+//! the modules' tables.
+//!
+//! Owns the table `unit`. A module reaches its tables by `work.tables(Owner(()))` and the SQL in `sql!("…")`.
+
+mod checkpoint;
+mod connection;
+mod copy;
+mod folder;
+mod meter;
+mod migrate;
+mod readers;
+mod schema;
+mod scope;
+mod statement;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod values;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub use copy::{check, problems};
+pub use folder::{Folder, Lock, looks_like_ours};
+pub use meter::{Meter, meters};
+pub use readers::Snapshot;
+pub use schema::{Migrations, Schema, Use};
+pub use scope::Ownership;
+pub use statement::{Owner, STATEMENTS, Statement, owner_name};
+pub use tables::Tables;
+pub use writer::UnitOfWork;
+
+use super::actor::Actor;
+use super::clock::Clock;
+use super::error::{Error, Result};
+
+/// What the unit is, since it was made.
+#[derive(Clone)]
+pub struct Unit {
+    pub id: uuid::Uuid,
+    /// The root of keys that other parts derive; never leaves the database.
+    pub secret: [u8; 32],
+}
+
+/// One unit's database, open. Clones share it.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    folder: Folder,
+    schema: Schema,
+    clock: Clock,
+    unit: Unit,
+    readers: readers::Readers,
+    writer: writer::Writer,
+}
+
+/// How a process uses the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It holds the folder's lock: creates, migrates, checkpoints.
+    Server,
+    /// It stands beside a server that may run: it reads, and writes little.
+    Beside,
+}
+
+impl Database {
+    /// Opens the unit in `folder`. As [`Role::Server`] it makes the database where there is none and migrates it;
+    /// the caller holds the folder's [`Lock`].
+    ///
+    /// # Errors
+    /// If the file is not ours, damaged, or of a newer schema; beside a server, also if migrations are pending.
+    pub fn open(folder: &Folder, schema: Schema, clock: Clock, role: Role, readers: u32) -> Result<Database> {
+        let path = folder.database();
+        prepare(folder, &schema, &clock, role)?;
+        let owners = schema.owners.clone();
+        let readers = readers::Readers::open(&path, owners.clone(), readers, clock.clone())?;
+        let unit = readers.read_blocking("open", |snapshot| {
+            scope::within(scope::Scope::Kernel, || {
+                snapshot.connection().query_row("SELECT id, secret FROM unit", [], |row| {
+                    let id: super::ids::Id<Unit> = row.get(0)?;
+                    Ok(Unit { id: id.uuid(), secret: row.get(1)? })
+                })
+            })
+            .map_err(|e| Error::internal("reading what the unit is", e))
+        })?;
+        let writer = writer::Writer::start(&path, owners, clock.clone(), role == Role::Server)?;
+        let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer };
+        Ok(Database { inner: Arc::new(inner) })
+    }
+
+    /// Runs `body` as one unit of work: all of it is saved, or nothing. The answer comes once it is on the disk.
+    ///
+    /// Nothing slow belongs in `body`: everyone else's writes wait behind it.
+    pub async fn write<T, F>(&self, name: &'static str, by: Actor, body: F) -> Result<T>
+    where
+        F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let answer = self.inner.writer.send(name, by, body)?;
+        answer.await.unwrap_or(Err(Error::Overloaded("the server is stopping")))
+    }
+
+    /// As [`Database::write`], for threads that may wait.
+    pub fn write_blocking<T, F>(&self, name: &'static str, by: Actor, body: F) -> Result<T>
+    where
+        F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let answer = self.inner.writer.send(name, by, body)?;
+        answer.blocking_recv().unwrap_or(Err(Error::Overloaded("the server is stopping")))
+    }
+
+    /// Runs `body` on one fixed state of the database: for the few rows a request asks for.
+    pub async fn read<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        F: FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.inner.readers.read(name, body).await
+    }
+
+    /// As [`Database::read`], off the threads that serve requests: for reads of a length nobody bounds.
+    pub async fn scan<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        F: FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.inner.readers.scan(name, body).await
+    }
+
+    /// As [`Database::read`], for threads that may wait.
+    pub fn read_blocking<T>(&self, name: &'static str, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.inner.readers.read_blocking(name, body)
+    }
+
+    /// Writes a consistent copy of the database to `target`; returns its size in bytes. Others go on meanwhile.
+    ///
+    /// # Errors
+    /// If `target` exists or can't be written, or the copy is not sound; nothing is left there then.
+    pub fn copy_to(&self, target: &Path) -> Result<u64> {
+        copy_database(&self.inner.folder, target)
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.inner.folder
+    }
+
+    pub fn schema(&self) -> &Schema {
+        &self.inner.schema
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    pub fn unit(&self) -> &Unit {
+        &self.inner.unit
+    }
+
+    /// Writes that wait for their turn now.
+    pub fn queue_length(&self) -> usize {
+        self.inner.writer.waiting()
+    }
+
+    /// Commits what waits, checkpoints, and takes no more writes.
+    pub fn close(&self) {
+        self.inner.writer.stop();
+    }
+}
+
+/// Copies the unit's database as a running server leaves it, from a connection of its own.
+pub fn copy_database(folder: &Folder, target: &Path) -> Result<u64> {
+    let source = Connection::open_with_flags(folder.database(), connection::open_flags())
+        .and_then(|c| connection::configure(&c).map(|()| c))
+        .map_err(|e| Error::internal("opening the database to copy it", e))?;
+    copy::to_file(&source, target)
+}
+
+/// What would be run by [`Database::open`] as a server, as `owner/V1__accounts`.
+pub fn pending_migrations(folder: &Folder, schema: &Schema) -> Result<Vec<String>> {
+    if !folder.has_database()? {
+        return Ok(schema.all_migrations());
+    }
+    let connection = open_raw(&folder.database())?;
+    migrate::recognise(&connection, schema, &folder.database())?;
+    migrate::pending(&connection, schema)
+}
+
+/// Migrates an existing database, or makes a new one; the caller holds the folder's lock. Returns what was run.
+pub fn migrate(folder: &Folder, schema: &Schema, clock: &Clock) -> Result<Vec<String>> {
+    let path = folder.database();
+    if !folder.has_database()? {
+        migrate::create(&path, schema, clock)?;
+        return Ok(schema.all_migrations());
+    }
+    {
+        let connection = open_raw(&path)?;
+        migrate::recognise(&connection, schema, &path)?;
+    }
+    let kept = folder.backups().join(format!("before-migration-{}.db", clock.now().to_compact()));
+    migrate::run(&path, schema, &kept)
+}
+
+/// Checks that `file` is a sound database of ours that this program can bring up to date; returns its pending
+/// migrations.
+pub fn verify(file: &Path, schema: &Schema) -> Result<Vec<String>> {
+    if !looks_like_ours(file)? {
+        return Err(Error::Internal(format!(
+            "{} does not exist; name a file that `ashlar backup` made",
+            file.display()
+        )));
+    }
+    let connection = open_raw(file)?;
+    check(&connection)?;
+    migrate::recognise(&connection, schema, file)?;
+    migrate::pending(&connection, schema)
+}
+
+/// A connection without the guards, for the kernel's own commands.
+pub fn open_raw(path: &Path) -> Result<Connection> {
+    let opened = Connection::open_with_flags(path, connection::open_flags());
+    let connection = opened.map_err(|e| Error::internal(&format!("opening {}", path.display()), e))?;
+    connection
+        .busy_timeout(connection::BUSY_TIMEOUT)
+        .and_then(|()| connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true))
+        .map_err(|e| Error::internal(&format!("opening {}", path.display()), e))?;
+    Ok(connection)
+}
+
+fn prepare(folder: &Folder, schema: &Schema, clock: &Clock, role: Role) -> Result<()> {
+    let path = folder.database();
+    if role == Role::Server {
+        for name in migrate(folder, schema, clock)? {
+            tracing::info!(migration = name, "migrated");
+        }
+        return Ok(());
+    }
+    if !folder.has_database()? {
+        return Err(Error::Internal(format!(
+            "there is no database in {} yet; start the unit with `ashlar serve`, or name its folder with --data",
+            folder.path().display()
+        )));
+    }
+    let connection = open_raw(&path)?;
+    migrate::recognise(&connection, schema, &path)?;
+    match migrate::pending(&connection, schema)?.as_slice() {
+        [] => Ok(()),
+        pending => Err(Error::Internal(format!(
+            "{} has an older schema ({} migrations are pending); bring it up to date with `ashlar migrate`",
+            path.display(),
+            pending.len()
+        ))),
+    }
+}

@@ -1,0 +1,353 @@
+//! The writer: one thread, to which all writes go as closures, and which commits them in groups.
+//!
+//! A group is one transaction: `BEGIN IMMEDIATE`, each waiting closure in a savepoint of its own, one `COMMIT`
+//! with one fsync, and only then the answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, ffi};
+use tokio::sync::oneshot;
+
+use super::checkpoint::Checkpointer;
+use super::connection::{self, kernel};
+use super::readers::Snapshot;
+use super::scope::Ownership;
+use crate::platform::actor::Actor;
+use crate::platform::clock::Clock;
+use crate::platform::error::{Error, Result};
+
+/// Closures that may wait; past it the answer is 503 at once.
+const QUEUE_BOUND: usize = 4096;
+/// A group ends when it has so many members …
+const GROUP_MAX: usize = 512;
+/// … or has run so long, so that the first of it does not wait for a stream of others.
+const GROUP_TIME: Duration = Duration::from_millis(20);
+/// A queue that stays empty so long is a good moment to checkpoint.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// One closure's share of a group: the tables of every module, and one moment.
+pub struct UnitOfWork<'c> {
+    snapshot: Snapshot<'c>,
+    by: &'c Actor,
+}
+
+impl UnitOfWork<'_> {
+    /// Who asked for this.
+    pub fn by(&self) -> &Actor {
+        self.by
+    }
+
+    /// A new id; those of later rows sort after it.
+    pub fn new_id<Kind>(&self) -> crate::platform::ids::Id<Kind> {
+        crate::platform::ids::Id::new(self.now())
+    }
+}
+
+/// Whoever writes may read as well.
+impl<'c> std::ops::Deref for UnitOfWork<'c> {
+    type Target = Snapshot<'c>;
+
+    fn deref(&self) -> &Snapshot<'c> {
+        &self.snapshot
+    }
+}
+
+/// What no member of a group survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fatal {
+    TransactionLost,
+    Locked,
+    DiskFull,
+    InputOutput,
+    OutOfMemory,
+    Corrupt,
+    FsyncFailed,
+}
+
+impl Fatal {
+    /// Whether `error` ends the whole transaction, or may have.
+    pub fn of(error: &rusqlite::Error) -> Option<Fatal> {
+        let rusqlite::Error::SqliteFailure(failure, _) = error else { return None };
+        match failure.code {
+            ErrorCode::DiskFull => Some(Fatal::DiskFull),
+            ErrorCode::SystemIoFailure if is_fsync(failure.extended_code) => Some(Fatal::FsyncFailed),
+            ErrorCode::SystemIoFailure => Some(Fatal::InputOutput),
+            ErrorCode::OutOfMemory => Some(Fatal::OutOfMemory),
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Some(Fatal::Corrupt),
+            ErrorCode::OperationInterrupted => Some(Fatal::TransactionLost),
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Fatal::Locked),
+            // The commit hook's veto: something tried to commit outside the writer's own commit.
+            _ if failure.extended_code == ffi::SQLITE_CONSTRAINT_COMMITHOOK => Some(Fatal::TransactionLost),
+            _ => None,
+        }
+    }
+
+    pub fn to_error(self) -> Error {
+        match self {
+            Fatal::TransactionLost => Error::Lost("a statement ended it"),
+            Fatal::Locked => Error::Lost("another process holds the database"),
+            Fatal::DiskFull => Error::DiskFull,
+            Fatal::InputOutput => Error::Lost("the disk reported an error"),
+            Fatal::OutOfMemory => Error::Lost("memory ran out"),
+            Fatal::Corrupt => Error::Internal("the database file is damaged: run `ashlar doctor`".into()),
+            Fatal::FsyncFailed => Error::Uncertain,
+        }
+    }
+}
+
+fn is_fsync(extended_code: i32) -> bool {
+    matches!(extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+}
+
+/// A closure that waits for its turn, and whoever waits for its answer.
+trait Task: Send {
+    /// Nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+    /// Runs the closure; false if it failed and its savepoint must be rolled back.
+    fn run(&mut self, connection: &Connection, clock: &Clock) -> (bool, Option<Fatal>);
+    /// Tells what became of it, once that is sure.
+    fn answer(self: Box<Self>, group: Result<(), Fatal>);
+}
+
+struct Write<F, T> {
+    name: &'static str,
+    by: Actor,
+    body: Option<F>,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<F, T> Task for Write<F, T>
+where
+    F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send,
+    T: Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(&mut self, connection: &Connection, clock: &Clock) -> (bool, Option<Fatal>) {
+        let Some(body) = self.body.take() else { return (false, None) };
+        let work = UnitOfWork { snapshot: Snapshot::new(connection, self.name, clock.now()), by: &self.by };
+        // A panic rolls back to the savepoint, so nothing half-changed is seen by anyone afterwards.
+        let result = catch_unwind(AssertUnwindSafe(|| body(&work))).unwrap_or_else(|panic| {
+            Err(Error::Internal(format!("`{}` panicked: {}", self.name, panic_text(panic.as_ref()))))
+        });
+        let fatal = work.running().fatal.get();
+        let good = result.is_ok();
+        self.result = Some(result);
+        (good, fatal)
+    }
+
+    fn answer(self: Box<Self>, group: Result<(), Fatal>) {
+        let result = match (group, self.result) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(Error::Lost("it never ran")),
+            // Even an error may rest on what the group saw and nobody else ever will.
+            (Err(fatal), _) => Err(fatal.to_error()),
+        };
+        // Whoever asked may have gone away meanwhile; the work is done all the same.
+        self.reply.send(result).ok();
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+enum Message {
+    Task(Box<dyn Task>),
+    Stop,
+}
+
+/// The way to the writer thread.
+pub(super) struct Writer {
+    queue: SyncSender<Message>,
+    waiting: Arc<AtomicUsize>,
+    thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread; `checkpoints` in the one process that holds the folder.
+    pub fn start(path: &Path, owners: Arc<Ownership>, clock: Clock, checkpoints: bool) -> Result<Self> {
+        let armed = Arc::new(AtomicBool::new(false));
+        let connection = connection::open_writer(path, owners, armed.clone())
+            .map_err(|e| Error::internal("opening the connection to write", e))?;
+        let (queue, inbox) = sync_channel(QUEUE_BOUND);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let checkpointer = checkpoints.then(|| Checkpointer::new(&connection));
+        let thread = WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer };
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || thread.run())
+            .map_err(|e| Error::internal("starting the writer", e))?;
+        Ok(Writer { queue, waiting, thread: std::sync::Mutex::new(Some(thread)) })
+    }
+
+    /// Puts `body` in the queue; what comes back is its answer, once it is true.
+    pub fn send<T, F>(&self, name: &'static str, by: Actor, body: F) -> Result<oneshot::Receiver<Result<T>>>
+    where
+        F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(Write { name, by, body: Some(body), result: None, reply });
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(Message::Task(task)).map_err(|refused| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match refused {
+                TrySendError::Full(_) => Error::Overloaded("too many writes are waiting"),
+                TrySendError::Disconnected(_) => Error::Overloaded("the server is stopping"),
+            }
+        })?;
+        Ok(answer)
+    }
+
+    /// Closures that wait for their turn now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Commits what waits, checkpoints, and ends the thread. What comes later is refused.
+    pub fn stop(&self) {
+        let thread = self.thread.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(thread) = thread {
+            self.queue.send(Message::Stop).ok();
+            if thread.join().is_err() {
+                tracing::error!("the writer thread ended by a panic");
+            }
+        }
+    }
+}
+
+struct WriterThread {
+    connection: Connection,
+    armed: Arc<AtomicBool>,
+    clock: Clock,
+    inbox: Receiver<Message>,
+    waiting: Arc<AtomicUsize>,
+    /// None in processes that stand beside the server: only one component checkpoints.
+    checkpointer: Option<Checkpointer>,
+}
+
+impl WriterThread {
+    fn run(mut self) {
+        loop {
+            match self.inbox.recv_timeout(IDLE) {
+                Ok(Message::Task(task)) => {
+                    if self.group(task).is_break() {
+                        break;
+                    }
+                    if let Some(checkpointer) = &mut self.checkpointer {
+                        checkpointer.after_group(&self.connection);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(checkpointer) = &mut self.checkpointer {
+                        checkpointer.when_idle(&self.connection);
+                    }
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.at_stop(&self.connection);
+        }
+    }
+
+    /// Runs `first` and those that wait behind it in one transaction, commits, answers them all.
+    fn group(&mut self, first: Box<dyn Task>) -> std::ops::ControlFlow<()> {
+        let start = Instant::now();
+        let mut members: Vec<Box<dyn Task>> = Vec::new();
+        let mut next = Some(first);
+        let mut stop = std::ops::ControlFlow::Continue(());
+        let mut outcome = self.begin();
+        while let Some(mut task) = next.take() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if task.is_abandoned() {
+                drop(task);
+            } else {
+                if outcome.is_ok() {
+                    outcome = self.run_one(task.as_mut());
+                }
+                members.push(task);
+            }
+            if outcome.is_err() || members.len() >= GROUP_MAX || start.elapsed() > GROUP_TIME {
+                break;
+            }
+            match self.inbox.try_recv() {
+                Ok(Message::Task(task)) => next = Some(task),
+                Ok(Message::Stop) => stop = std::ops::ControlFlow::Break(()),
+                Err(_) => {}
+            }
+        }
+
+        let commit = Instant::now();
+        let outcome = outcome.and_then(|()| self.commit());
+        metrics::histogram!("ashlar_commit_seconds").record(commit.elapsed());
+        metrics::histogram!("ashlar_group_size").record(members.len() as f64);
+        if let Err(fatal) = outcome {
+            self.abandon_transaction();
+            tracing::error!(members = members.len(), reason = ?fatal, "a group of writes was rolled back");
+        }
+        for member in members {
+            member.answer(outcome);
+        }
+        stop
+    }
+
+    /// Runs one closure in a savepoint of its own.
+    fn run_one(&self, task: &mut dyn Task) -> Result<(), Fatal> {
+        kernel(&self.connection, "SAVEPOINT closure").map_err(|e| self.fatal(&e))?;
+        let (good, fatal) = task.run(&self.connection, &self.clock);
+        if let Some(fatal) = fatal {
+            return Err(fatal);
+        }
+        if self.connection.is_autocommit() {
+            return Err(Fatal::TransactionLost);
+        }
+        if !good {
+            kernel(&self.connection, "ROLLBACK TO closure").map_err(|e| self.fatal(&e))?;
+        }
+        kernel(&self.connection, "RELEASE closure").map_err(|e| self.fatal(&e))
+    }
+
+    /// IMMEDIATE takes the write lock now: a lock taken midway can fail without waiting.
+    fn begin(&self) -> Result<(), Fatal> {
+        kernel(&self.connection, "BEGIN IMMEDIATE").map_err(|e| self.fatal(&e))
+    }
+
+    fn commit(&self) -> Result<(), Fatal> {
+        if self.connection.is_autocommit() {
+            return Err(Fatal::TransactionLost);
+        }
+        self.armed.store(true, Ordering::Relaxed);
+        let committed = kernel(&self.connection, "COMMIT");
+        self.armed.store(false, Ordering::Relaxed);
+        committed.map_err(|e| self.fatal(&e))
+    }
+
+    fn fatal(&self, error: &rusqlite::Error) -> Fatal {
+        tracing::warn!(%error, "the writer met an error");
+        Fatal::of(error).unwrap_or(Fatal::TransactionLost)
+    }
+
+    /// Leaves no transaction open, so that the next group can begin.
+    fn abandon_transaction(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = kernel(&self.connection, "ROLLBACK")
+            && !self.connection.is_autocommit()
+        {
+            tracing::error!(%error, "the lost transaction could not be rolled back");
+        }
+    }
+}
