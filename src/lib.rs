@@ -2,4 +2,8 @@
 //!
 //! Arrows run one way: `main → commands → app → use_cases → modules → platform`.
 
+pub mod app;
+pub mod commands;
+pub mod modules;
 pub mod platform;
+pub mod use_cases;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The command line: parse, run one command, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ashlar::commands::run()
+}

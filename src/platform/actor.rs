@@ -2,7 +2,7 @@
 
 use super::ids::UserId;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actor {
     /// The person; none where nobody is signed in, or the program itself acts.
     pub user: Option<UserId>,

@@ -107,6 +107,43 @@ impl<T> OrConflict<T> for Result<T> {
     }
 }
 
+/// Several checks of one form, so that all wrong fields are reported at once.
+pub trait Together {
+    type All;
+
+    /// All the values, or [`Error::Invalid`] with every field that is wrong.
+    fn together(self) -> Result<Self::All>;
+}
+
+macro_rules! together {
+    ($($one:ident $value:ident),+) => {
+        impl<$($one),+> Together for ($(Result<$one>,)+) {
+            type All = ($($one,)+);
+
+            fn together(self) -> Result<Self::All> {
+                let ($($value,)+) = self;
+                let mut wrong = Vec::new();
+                $(let $value = match $value {
+                    Ok(value) => Some(value),
+                    Err(Error::Invalid(errors)) => {
+                        wrong.extend(errors);
+                        None
+                    }
+                    Err(other) => return Err(other),
+                };)+
+                match ($($value,)+) {
+                    ($(Some($value),)+) => Ok(($($value,)+)),
+                    _ => Err(Error::Invalid(wrong)),
+                }
+            }
+        }
+    };
+}
+
+together!(A a, B b);
+together!(A a, B b, C c);
+together!(A a, B b, C c, D d);
+
 fn fields(errors: &[FieldError]) -> String {
     errors.iter().map(|e| format!("{}: {}", e.field, e.detail)).collect::<Vec<_>>().join("; ")
 }

@@ -1,8 +1,79 @@
 //! What all modules share. It knows no module.
 
 pub mod actor;
+pub mod audit;
+pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod db;
 pub mod error;
 pub mod files;
+pub mod http;
 pub mod ids;
+pub mod module;
+pub mod telemetry;
+pub mod text;
+
+use std::sync::Arc;
+
+use auth::{Auth, Principal};
+use db::{Database, Snapshot, UnitOfWork};
+use error::Result;
+use http::{Call, Request, Saved, SiteSettings};
+
+/// What every module is handed. Clones share it.
+#[derive(Clone)]
+pub struct Platform {
+    pub database: Database,
+    pub auth: Auth,
+    pub site: Arc<SiteSettings>,
+    pub nav: Arc<http::page::Nav>,
+}
+
+impl Platform {
+    /// One snapshot: who asks, whether they may, what they asked for.
+    pub async fn read<P, T, F>(&self, name: &'static str, request: &Request<P>, body: F) -> Result<T>
+    where
+        F: FnOnce(&Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let token = request.token()?;
+        let auth = self.auth.clone();
+        self.database
+            .read(name, move |snapshot| {
+                let who = auth.principal(snapshot, &token)?;
+                body(snapshot, &who)
+            })
+            .await
+    }
+
+    /// As [`Platform::read`], off the threads that serve requests: for reads of a length nobody bounds.
+    pub async fn scan<P, T, F>(&self, name: &'static str, request: &Request<P>, body: F) -> Result<T>
+    where
+        F: FnOnce(&Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let token = request.token()?;
+        let auth = self.auth.clone();
+        self.database
+            .scan(name, move |snapshot| {
+                let who = auth.principal(snapshot, &token)?;
+                body(snapshot, &who)
+            })
+            .await
+    }
+
+    /// Who asks.
+    pub async fn principal<P>(&self, request: &Request<P>) -> Result<Principal> {
+        self.read("principal", request, |_, who| Ok(*who)).await
+    }
+
+    /// Runs `body` as one unit of work, once for each `Idempotency-Key`.
+    pub async fn write<T, F>(&self, name: &'static str, call: Call, body: F) -> Result<Saved<T>>
+    where
+        F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
+        T: serde::Serialize + Send + 'static,
+    {
+        http::write(&self.database, name, call, body).await
+    }
+}

@@ -53,6 +53,8 @@ pub(super) fn open_writer(path: &Path, owners: Arc<Ownership>, armed: Arc<Atomic
     let connection = Connection::open_with_flags(path, open_flags())?;
     configure(&connection)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    // What is deleted is overwritten: the data of someone who left must not linger in free pages.
+    connection.pragma_update_and_check(None, "secure_delete", true, |row| row.get::<_, i64>(0))?;
     guard(&connection, owners, armed)?;
     Ok(connection)
 }

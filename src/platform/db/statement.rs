@@ -38,6 +38,7 @@ impl Statement {
 }
 
 /// All statements of the program, gathered by the linker.
+#[allow(unsafe_code, reason = "the linker gathers the statics; linkme makes that safe")]
 #[linkme::distributed_slice]
 pub static STATEMENTS: [Statement];
 
@@ -45,6 +46,7 @@ pub static STATEMENTS: [Statement];
 #[macro_export]
 macro_rules! sql {
     ($text:literal) => {{
+        #[allow(unsafe_code, reason = "the linker gathers the statics; linkme makes that safe")]
         #[linkme::distributed_slice($crate::platform::db::STATEMENTS)]
         static STATEMENT: $crate::platform::db::Statement = $crate::platform::db::Statement::new(
             module_path!(),

@@ -39,7 +39,7 @@ impl<'w, O: Owner> Tables<'w, O> {
     }
 
     /// The first row, if there is one.
-    pub fn find<T>(
+    pub fn fetch_optional<T>(
         &self,
         statement: &'static Statement,
         params: impl Params,
@@ -54,7 +54,7 @@ impl<'w, O: Owner> Tables<'w, O> {
     }
 
     /// All rows; the statement bounds their number.
-    pub fn list<T>(
+    pub fn fetch_all<T>(
         &self,
         statement: &'static Statement,
         params: impl Params,

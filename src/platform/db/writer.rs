@@ -3,6 +3,7 @@
 //! A group is one transaction: `BEGIN IMMEDIATE`, each waiting closure in a savepoint of its own, one `COMMIT`
 //! with one fsync, and only then the answers.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::scope::Ownership;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::error::{Error, Result};
+use crate::platform::ids::{Id, UserId};
 
 /// Closures that may wait; past it the answer is 503 at once.
 const QUEUE_BOUND: usize = 4096;
@@ -33,18 +35,34 @@ const IDLE: Duration = Duration::from_secs(1);
 /// One closure's share of a group: the tables of every module, and one moment.
 pub struct UnitOfWork<'c> {
     snapshot: Snapshot<'c>,
-    by: &'c Actor,
+    by: Cell<Actor>,
+    person: Cell<Option<UserId>>,
 }
 
 impl UnitOfWork<'_> {
     /// Who asked for this.
-    pub fn by(&self) -> &Actor {
-        self.by
+    pub fn by(&self) -> Actor {
+        self.by.get()
+    }
+
+    /// Notes who it turned out to be that asked: someone who has just signed up or in.
+    pub fn acts_as(&self, user: UserId) {
+        self.by.set(Actor { user: Some(user), ..self.by.get() });
     }
 
     /// A new id; those of later rows sort after it.
-    pub fn new_id<Kind>(&self) -> crate::platform::ids::Id<Kind> {
-        crate::platform::ids::Id::new(self.now())
+    pub fn new_id<Kind>(&self) -> Id<Kind> {
+        Id::new(self.now())
+    }
+
+    /// Notes whom this is about, so that what is kept of it is erased with them.
+    pub fn concerns(&self, person: UserId) {
+        self.person.set(Some(person));
+    }
+
+    /// Whom this is about, as far as has been said.
+    pub fn person(&self) -> Option<UserId> {
+        self.person.get()
     }
 }
 
@@ -133,7 +151,11 @@ where
 
     fn run(&mut self, connection: &Connection, clock: &Clock) -> (bool, Option<Fatal>) {
         let Some(body) = self.body.take() else { return (false, None) };
-        let work = UnitOfWork { snapshot: Snapshot::new(connection, self.name, clock.now()), by: &self.by };
+        let work = UnitOfWork {
+            snapshot: Snapshot::new(connection, self.name, clock.now()),
+            by: Cell::new(self.by),
+            person: Cell::new(None),
+        };
         // A panic rolls back to the savepoint, so nothing half-changed is seen by anyone afterwards.
         let result = catch_unwind(AssertUnwindSafe(|| body(&work))).unwrap_or_else(|panic| {
             Err(Error::Internal(format!("`{}` panicked: {}", self.name, panic_text(panic.as_ref()))))

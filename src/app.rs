@@ -1,0 +1,99 @@
+//! The composition root: the one file that knows every module and wires them.
+
+use std::sync::Arc;
+
+use utoipa::OpenApi;
+use warp::Filter;
+use warp::http::StatusCode;
+
+use crate::modules::billing::Billing;
+use crate::modules::profiles::Profiles;
+use crate::modules::users::Users;
+use crate::platform::Platform;
+use crate::platform::audit::{self, AuditApi};
+use crate::platform::auth::Auth;
+use crate::platform::config::Settings;
+use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
+use crate::platform::error::Result;
+use crate::platform::http::page::Nav;
+use crate::platform::http::{self, Routes, Service, answers, page};
+use crate::platform::module::{Declaration, Module};
+use crate::platform::telemetry;
+use crate::use_cases::{self, App, UseCasesApi};
+
+/// Every migration below `migrations/`, compiled in.
+pub static MIGRATIONS: &[Migrations] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
+/// Every module, in order of name.
+fn modules() -> Vec<Box<dyn Module>> {
+    vec![Box::new(Billing), Box::new(Profiles), Box::new(Users)]
+}
+
+/// What the modules say of themselves.
+pub fn declarations() -> Vec<Declaration> {
+    modules().iter().map(|module| module.declaration()).collect()
+}
+
+/// The schema of all owners, and who reads and writes which table; proven before anything else starts.
+///
+/// # Errors
+/// If a migration or a statement reaches beyond its owner's tables.
+pub fn prove() -> Result<(Schema, Vec<Use>)> {
+    let schema = Schema::prove(MIGRATIONS)?;
+    let matrix = schema.check(STATEMENTS.iter())?;
+    Ok((schema, matrix))
+}
+
+/// Puts the modules and the platform together over an open database.
+pub fn compose(database: Database, settings: &Settings) -> App {
+    let modules: Arc<[Box<dyn Module>]> = modules().into();
+    let nav = Nav { main: use_cases::console::NAV.to_vec(), modules: modules.iter().filter_map(|m| m.nav()).collect() };
+    let auth = Auth::new(Arc::new(Users), settings.attempts);
+    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav) };
+    let origin = settings.origin().into();
+    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin }
+}
+
+/// Everything that answers requests.
+pub fn service(app: &App) -> Service {
+    let room = |routes: Option<Routes>, name| routes.map(|routes| http::of_room(routes, name));
+    let mut routes = vec![room(use_cases::routes(app), "use_cases"), room(audit::routes(&app.platform), "audit")];
+    routes.extend(app.modules.iter().map(|module| room(module.routes(&app.platform), module.declaration().name)));
+    routes.push(room(use_cases::console::routes(app), "console"));
+    routes.push(room(page::assets(), "assets"));
+    routes.push(room(Some(telemetry::routes(&app.platform)), "telemetry"));
+    routes.push(Some(document_route()));
+    routes.push(Some(http::nothing_here()));
+    let site = app.platform.site.clone();
+    // `nothing_here` is always among them.
+    let routes = http::either(routes.into_iter().flatten()).unwrap_or_else(http::nothing_here);
+    Service::new(routes, site, app.platform.database.clock().clone())
+}
+
+/// The OpenAPI document of all JSON routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    #[derive(OpenApi)]
+    #[openapi(info(
+        title = "Ashlar",
+        description = "The back office of a small company. Sign in at `POST /api/sessions` and send the token as \
+                       `Authorization: Bearer …`."
+    ))]
+    struct Whole;
+
+    let mut document = Whole::openapi();
+    document.merge(UseCasesApi::openapi());
+    document.merge(AuditApi::openapi());
+    for module in modules() {
+        document.merge(module.api());
+    }
+    http::openapi::complete(document)
+}
+
+fn document_route() -> Routes {
+    // Made once: it never changes while the program runs.
+    let document = Arc::new(openapi());
+    warp::path!("api" / "openapi.json")
+        .and(warp::get())
+        .map(move || answers::json(StatusCode::OK, &*document).unwrap_or_else(|error| http::error_response(&error)))
+        .boxed()
+}

@@ -1,0 +1,16 @@
+//! Where profiles are kept.
+
+use super::model::Profile;
+use crate::platform::error::Result;
+use crate::platform::ids::UserId;
+
+pub(super) trait ProfileRepository {
+    /// Adds a profile; [`Error::Duplicate`](crate::platform::error::Error::Duplicate) if its user has one.
+    fn insert(&self, profile: &Profile) -> Result<()>;
+    fn find(&self, user: UserId) -> Result<Option<Profile>>;
+    fn update(&self, before: &Profile, after: &Profile) -> Result<()>;
+    fn delete(&self, user: UserId) -> Result<()>;
+    /// Users who have a word that begins with `word`, and one for each of `others`; by id.
+    fn search(&self, word: &str, others: &[String], after: Option<UserId>, limit: u32) -> Result<Vec<UserId>>;
+    fn list_ids(&self) -> Result<Vec<UserId>>;
+}

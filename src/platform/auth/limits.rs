@@ -1,0 +1,72 @@
+//! How often strangers may try to sign in or sign up: per client address and per account.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::platform::error::{Error, Result};
+
+/// Attempts a minute; as many may come at once.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptLimits {
+    pub sign_in_per_address: NonZeroU32,
+    pub sign_in_per_account: NonZeroU32,
+    pub sign_up_per_address: NonZeroU32,
+}
+
+/// Counts attempts, in memory: a restart forgives.
+pub struct Attempts {
+    sign_in_address: DefaultKeyedRateLimiter<IpAddr>,
+    sign_in_account: DefaultKeyedRateLimiter<String>,
+    sign_up_address: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+impl Attempts {
+    pub(super) fn new(limits: AttemptLimits) -> Self {
+        Attempts {
+            sign_in_address: RateLimiter::keyed(Quota::per_minute(limits.sign_in_per_address)),
+            sign_in_account: RateLimiter::keyed(Quota::per_minute(limits.sign_in_per_account)),
+            sign_up_address: RateLimiter::keyed(Quota::per_minute(limits.sign_up_per_address)),
+        }
+    }
+
+    /// Counts an attempt to sign in; [`Error::Limited`] if there were too many.
+    pub fn sign_in(&self, client: IpAddr, account: &str) -> Result<()> {
+        check(&self.sign_in_address, &network(client))?;
+        check(&self.sign_in_account, &account.to_lowercase())
+    }
+
+    /// Counts an attempt to prove a password again, by someone who is signed in.
+    pub fn prove_again(&self, user: crate::platform::ids::UserId) -> Result<()> {
+        check(&self.sign_in_account, &user.to_string())
+    }
+
+    /// Counts an attempt to sign up, or to use a one-time link.
+    pub fn sign_up(&self, client: IpAddr) -> Result<()> {
+        check(&self.sign_up_address, &network(client))
+    }
+
+    /// Drops the counts that no longer matter, so that memory stays bounded.
+    pub(super) fn forget_old(&self) {
+        self.sign_in_address.retain_recent();
+        self.sign_in_account.retain_recent();
+        self.sign_up_address.retain_recent();
+    }
+}
+
+fn check<K: std::hash::Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<()> {
+    limiter.check_key(key).map_err(|not_until| {
+        let wait = not_until.wait_time_from(DefaultClock::default().now());
+        Error::Limited { retry_after_s: wait.as_secs() + 1 }
+    })
+}
+
+/// One subscriber has a whole /64 of IPv6.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
+    }
+}

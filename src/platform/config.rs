@@ -1,0 +1,120 @@
+//! Settings: flags over `ASHLAR_*` variables over `DIR/ashlar.toml` over defaults.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::auth::AttemptLimits;
+use super::error::{Error, Result};
+use super::http::{Proxies, SiteSettings};
+
+/// What can be set, each by flag, variable or file; nothing must be.
+#[derive(Debug, Clone, Default, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Where to listen for HTTP [default: 127.0.0.1:8080]
+    #[arg(long, env = "ASHLAR_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// Where to serve /metrics without a token, for Prometheus on the same machine [default: nowhere]
+    #[arg(long, env = "ASHLAR_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// How browsers reach this server, where a proxy stands before it [default: http:// and the listening address]
+    #[arg(long, env = "ASHLAR_PUBLIC_ORIGIN", value_name = "https://NAME")]
+    pub public_origin: Option<String>,
+
+    /// Proxies whose X-Forwarded-For is believed, separated by commas [default: none]
+    #[arg(long, env = "ASHLAR_TRUSTED_PROXIES", value_name = "NETWORK,…", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<IpNet>>,
+
+    /// What to log: error, warn, info, debug, or by part (info,ashlar::platform::http=debug) [default: info]
+    #[arg(long, env = "ASHLAR_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
+
+    /// Connections at once, within what the system allows [default: 4096]
+    #[arg(long, env = "ASHLAR_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<usize>,
+
+    /// Connections at once from one address; trusted proxies are free of it [default: 1024]
+    #[arg(long, env = "ASHLAR_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub max_connections_per_address: Option<usize>,
+
+    /// Sign-ins a minute from one address [default: 60]
+    #[arg(long, env = "ASHLAR_SIGN_INS_PER_ADDRESS", value_name = "N")]
+    pub sign_ins_per_address: Option<NonZeroU32>,
+
+    /// Sign-ins a minute to one account [default: 10]
+    #[arg(long, env = "ASHLAR_SIGN_INS_PER_ACCOUNT", value_name = "N")]
+    pub sign_ins_per_account: Option<NonZeroU32>,
+
+    /// Sign-ups a minute from one address [default: 60]
+    #[arg(long, env = "ASHLAR_SIGN_UPS_PER_ADDRESS", value_name = "N")]
+    pub sign_ups_per_address: Option<NonZeroU32>,
+}
+
+/// Settings as they hold.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub metrics_listen: Option<SocketAddr>,
+    pub site: Arc<SiteSettings>,
+    pub log: String,
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub attempts: AttemptLimits,
+}
+
+impl Settings {
+    /// Puts `flags` (clap has read the variables into them) over the file at `path`, where there is one.
+    ///
+    /// # Errors
+    /// If the file can't be read, has an unknown key or a wrong value; the text names it.
+    pub fn load(flags: Options, path: &Path) -> Result<Settings> {
+        let file: Options = match std::fs::read_to_string(path) {
+            Ok(text) => {
+                toml::from_str(&text).map_err(|e| Error::Internal(format!("{} is wrong: {e}", path.display())))?
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Options::default(),
+            Err(e) => return Err(Error::internal(&format!("reading {}", path.display()), e)),
+        };
+        let per_minute = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let public_origin = flags.public_origin.or(file.public_origin).map(origin).transpose()?;
+        let proxies = Proxies(flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default().into());
+        Ok(Settings {
+            listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            metrics_listen: flags.metrics_listen.or(file.metrics_listen),
+            site: Arc::new(SiteSettings { public_origin, proxies }),
+            log: flags.log.or(file.log).unwrap_or_else(|| "info".into()),
+            max_connections: flags.max_connections.or(file.max_connections).unwrap_or(4096),
+            max_connections_per_address: flags
+                .max_connections_per_address
+                .or(file.max_connections_per_address)
+                .unwrap_or(1024),
+            attempts: AttemptLimits {
+                sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),
+                sign_in_per_account: flags.sign_ins_per_account.or(file.sign_ins_per_account).unwrap_or(per_minute(10)),
+                sign_up_per_address: flags.sign_ups_per_address.or(file.sign_ups_per_address).unwrap_or(per_minute(60)),
+            },
+        })
+    }
+
+    /// How browsers reach this server.
+    pub fn origin(&self) -> String {
+        self.site.public_origin.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+}
+
+/// Scheme, host and port, as browsers write an origin.
+fn origin(text: String) -> Result<String> {
+    let text = text.trim_end_matches('/').to_ascii_lowercase();
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text),
+        _ => Err(Error::Internal(format!("public_origin is `{text}`: write it like https://ashlar.example.org"))),
+    }
+}

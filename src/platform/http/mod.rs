@@ -1,0 +1,27 @@
+//! HTTP: routes, requests within limits, answers, problems, and the page shell.
+//!
+//! Owns `idempotency_records`.
+
+pub mod answers;
+mod connections;
+mod idempotency;
+mod listener;
+mod lists;
+pub mod openapi;
+mod origin;
+pub mod page;
+mod problem;
+mod request;
+mod routes;
+mod service;
+mod socket;
+
+pub use connections::{Drained, ListenerStats};
+pub use idempotency::{Call, IdempotencyKey, Saved, erase, sweep, write};
+pub use listener::{Limits, Peer, raise_file_limit, serve as listen};
+pub use lists::{Cursor, Limit};
+pub use origin::Proxies;
+pub use problem::{Problem, error_response, problem_response};
+pub use request::{Head, MAX_BODY_BYTES, Request, is_api, json};
+pub use routes::{On, Routes, either, nothing_here, of_room, on};
+pub use service::{Service, SiteSettings};

@@ -1,0 +1,202 @@
+//! A request as handlers see it, and reading its body within limits.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
+use warp::http::{HeaderMap, Method, header};
+
+use super::idempotency::{Call, IdempotencyKey};
+use crate::platform::actor::{Actor, RequestId, Via};
+use crate::platform::auth::{Principal, Token};
+use crate::platform::error::{Error, FieldError, Result};
+
+/// Bodies of JSON and forms, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// A body must have arrived within so many seconds.
+const BODY_TIMEOUT_S: u64 = 20;
+
+/// What came before the body. The service makes it once, handlers share it.
+#[derive(Debug)]
+pub struct Head {
+    pub id: RequestId,
+    pub method: Method,
+    pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
+    /// Who asks, by address: the peer, or whom a trusted proxy names.
+    pub client: IpAddr,
+}
+
+pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
+
+/// A request; `path` holds the variable parts of its path.
+pub struct Request<P = ()> {
+    pub head: Arc<Head>,
+    pub path: P,
+    pub(super) body: Body,
+}
+
+impl<P> Request<P> {
+    /// The token it bears: `Authorization: Bearer …` for the API, the cookie for pages.
+    pub fn token(&self) -> Result<Token> {
+        if self.is_api() { self.bearer_token() } else { self.cookie_token() }
+    }
+
+    fn bearer_token(&self) -> Result<Token> {
+        let header = self.head.headers.get(header::AUTHORIZATION);
+        let value = header.ok_or(Error::Unauthenticated("sign in: this needs `Authorization: Bearer TOKEN`"))?;
+        value
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .and_then(|(_, token)| Token::parse(token.trim()))
+            .ok_or(Error::Unauthenticated("this is no token of ours: sign in again"))
+    }
+
+    fn cookie_token(&self) -> Result<Token> {
+        let cookies = self.head.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs
+            .find(|(name, _)| *name == super::page::COOKIE || *name == super::page::SECURE_COOKIE)
+            .and_then(|(_, token)| Token::parse(token))
+            .ok_or(Error::Unauthenticated("sign in first"))
+    }
+
+    fn is_api(&self) -> bool {
+        is_api(&self.head.path)
+    }
+
+    /// Whoever asks, signed in, for the audit trail.
+    pub fn actor(&self, who: &Principal) -> Actor {
+        self.actor_of(Some(who))
+    }
+
+    fn actor_of(&self, who: Option<&Principal>) -> Actor {
+        let via = if self.is_api() { Via::Api } else { Via::Page };
+        Actor { user: who.map(|who| who.user), via, request: Some(self.head.id) }
+    }
+
+    /// What a `POST` needs to know of the request that asks for it.
+    pub fn call(&self, who: Option<&Principal>) -> Result<Call> {
+        let by = self.actor_of(who);
+        let key = self.head.headers.get("idempotency-key").map(|value| IdempotencyKey::parse(value.as_bytes()));
+        let scope = format!("{} {}", self.head.method, self.head.path);
+        Ok(Call::new(by, key.transpose()?.map(|key| (key, scope))))
+    }
+
+    /// The query, each parameter once; unknown ones are refused.
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
+        form(self.head.query.as_bytes())
+    }
+
+    /// `If-Match`, where there is one.
+    pub fn if_match(&self) -> Option<&str> {
+        self.head.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body as JSON, and its bytes for comparing it with an earlier one.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<(T, Bytes)> {
+        self.expect_type("application/json")?;
+        let bytes = self.bytes(MAX_BODY_BYTES).await?;
+        Ok((json(&bytes)?, bytes))
+    }
+
+    /// The body as an HTML form.
+    pub async fn form<T: DeserializeOwned>(&mut self) -> Result<T> {
+        self.expect_type("application/x-www-form-urlencoded")?;
+        form(&self.bytes(MAX_BODY_BYTES).await?)
+    }
+
+    /// The body, at most `limit_bytes` of it.
+    pub async fn bytes(&mut self, limit_bytes: usize) -> Result<Bytes> {
+        let announced =
+            self.head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit_bytes as u64) {
+            return Err(Error::TooLarge { limit_bytes });
+        }
+        let read = async {
+            let mut all = Vec::new();
+            while let Some(piece) = self.body.next().await {
+                let piece = piece.map_err(|e| Error::Malformed(format!("the body broke off: {e}")))?;
+                if all.len() + piece.len() > limit_bytes {
+                    return Err(Error::TooLarge { limit_bytes });
+                }
+                all.extend_from_slice(&piece);
+            }
+            Ok(Bytes::from(all))
+        };
+        tokio::time::timeout(Duration::from_secs(BODY_TIMEOUT_S), read)
+            .await
+            .unwrap_or(Err(Error::TooSlow { limit_s: BODY_TIMEOUT_S }))
+    }
+
+    fn expect_type(&self, expected: &'static str) -> Result<()> {
+        let found = self.head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let essence = found.split(';').next().unwrap_or("").trim();
+        if essence.eq_ignore_ascii_case(expected) {
+            return Ok(());
+        }
+        Err(Error::UnsupportedMediaType(format!("send the body with `Content-Type: {expected}`")))
+    }
+}
+
+pub fn is_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/") || path == "/metrics"
+}
+
+/// Turns warp's stream of buffers into one of bytes.
+pub(super) fn body<S, B>(stream: S) -> Body
+where
+    S: Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+    B: Buf,
+{
+    Box::pin(stream.map(|piece| piece.map(|mut buffer| buffer.copy_to_bytes(buffer.remaining()))))
+}
+
+/// Reads JSON and names the wrong field.
+pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    std::str::from_utf8(bytes)
+        .map_err(|e| Error::Malformed(format!("the body is not UTF-8 (byte {} is wrong)", e.valid_up_to() + 1)))?;
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        match cause.classify() {
+            serde_json::error::Category::Data => Error::Invalid(vec![wrong_field(&path, &cause.to_string())]),
+            _ => Error::Malformed(format!("the body is not JSON: {cause}")),
+        }
+    })?;
+    reader.end().map_err(|cause| Error::Malformed(format!("the body is not JSON: {cause}")))?;
+    Ok(value)
+}
+
+fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(bytes));
+    serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let path = error.path().to_string();
+        Error::Invalid(vec![wrong_field(&path, &error.into_inner().to_string())])
+    })
+}
+
+/// serde names the field in the path or, where it is missing, unknown or doubled, in its message.
+fn wrong_field(path: &str, message: &str) -> FieldError {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start)?.split('`').next());
+    let path = if path == "." { "" } else { path };
+    let field = match named {
+        Some(name) if path.is_empty() || path == name => name.to_owned(),
+        Some(name) if path.ends_with(&format!(".{name}")) => path.to_owned(),
+        Some(name) => format!("{path}.{name}"),
+        None if path.is_empty() => "body".to_owned(),
+        None => path.to_owned(),
+    };
+    FieldError::new(field, message)
+}

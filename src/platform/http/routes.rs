@@ -1,0 +1,167 @@
+//! Routing: the whole path first, then the method, and from there on answers, never rejections.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use warp::filters::BoxedFilter;
+use warp::http::{HeaderValue, Method, StatusCode, header};
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::problem::{Problem, error_response, problem_response};
+use super::request::{Body, Head, Request, body};
+use crate::platform::error::Result;
+
+/// Some addresses and what answers there. Boxed, or compile times explode.
+pub type Routes = BoxedFilter<(Response,)>;
+
+type Handler<P> = Arc<dyn Fn(Request<P>) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
+
+/// What one address does with each method.
+///
+/// `on(&app).get(list).post(add).at(warp::path!("api" / "people"))`
+pub struct On<S, P> {
+    state: S,
+    handlers: Vec<(Method, Handler<P>)>,
+}
+
+pub fn on<S: Clone, P>(state: &S) -> On<S, P> {
+    On { state: state.clone(), handlers: Vec::new() }
+}
+
+impl<S, P> On<S, P>
+where
+    S: Clone + Send + Sync + 'static,
+    P: Send + 'static,
+{
+    pub fn get<F: Future<Output = Result<Response>> + Send + 'static>(self, f: fn(S, Request<P>) -> F) -> Self {
+        self.add(Method::GET, f)
+    }
+
+    pub fn post<F: Future<Output = Result<Response>> + Send + 'static>(self, f: fn(S, Request<P>) -> F) -> Self {
+        self.add(Method::POST, f)
+    }
+
+    pub fn put<F: Future<Output = Result<Response>> + Send + 'static>(self, f: fn(S, Request<P>) -> F) -> Self {
+        self.add(Method::PUT, f)
+    }
+
+    pub fn patch<F: Future<Output = Result<Response>> + Send + 'static>(self, f: fn(S, Request<P>) -> F) -> Self {
+        self.add(Method::PATCH, f)
+    }
+
+    pub fn delete<F: Future<Output = Result<Response>> + Send + 'static>(self, f: fn(S, Request<P>) -> F) -> Self {
+        self.add(Method::DELETE, f)
+    }
+
+    fn add<F>(mut self, method: Method, handler: fn(S, Request<P>) -> F) -> Self
+    where
+        F: Future<Output = Result<Response>> + Send + 'static,
+    {
+        let state = self.state.clone();
+        self.handlers.push((
+            method,
+            Arc::new(move |request| {
+                let answer = handler(state.clone(), request);
+                Box::pin(async move { answer.await.unwrap_or_else(|error| error_response(&error)) })
+            }),
+        ));
+        self
+    }
+
+    fn into_answer(self) -> impl Fn(Arc<Head>, Body, P) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone {
+        let handlers: Arc<[(Method, Handler<P>)]> = self.handlers.into();
+        move |head, body, path| {
+            // HEAD is GET; hyper leaves the body out.
+            let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+            match handlers.iter().find(|(known, _)| known == method) {
+                Some((_, handler)) => handler(Request { head: head.clone(), path, body }),
+                None => {
+                    let answer = other_method(&head.method, &handlers);
+                    Box::pin(std::future::ready(answer))
+                }
+            }
+        }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> On<S, ()> {
+    pub fn at<F>(self, path: F) -> Routes
+    where
+        F: Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static,
+    {
+        let answer = self.into_answer();
+        path.and(raw()).then(move |head, body| answer(head, body, ())).boxed()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> On<S, String> {
+    pub fn at<F>(self, path: F) -> Routes
+    where
+        F: Filter<Extract = (String,), Error = Rejection> + Clone + Send + Sync + 'static,
+    {
+        let answer = self.into_answer();
+        path.and(raw()).then(move |part, head, body| answer(head, body, part)).boxed()
+    }
+}
+
+/// Joins routes; a request goes to the first whose path matches.
+pub fn either(routes: impl IntoIterator<Item = Routes>) -> Option<Routes> {
+    let mut level: Vec<Routes> = routes.into_iter().collect();
+    // A balanced tree: a request passes few boxes on its way.
+    while level.len() > 1 {
+        let mut next = Vec::with_capacity(level.len().div_ceil(2));
+        let mut rest = level.into_iter();
+        while let Some(first) = rest.next() {
+            next.push(match rest.next() {
+                Some(second) => first.or(second).unify().boxed(),
+                None => first,
+            });
+        }
+        level = next;
+    }
+    level.pop()
+}
+
+/// The module that answered, for the counts by module.
+#[derive(Debug, Clone, Copy)]
+pub struct Room(pub &'static str);
+
+/// Counts what answers here as `room`'s.
+pub fn of_room(routes: Routes, room: &'static str) -> Routes {
+    let tag = move |mut response: Response| {
+        response.extensions_mut().insert(Room(room));
+        response
+    };
+    routes.map(tag).boxed()
+}
+
+/// Answers what no route matches.
+pub fn nothing_here() -> Routes {
+    warp::any().map(|| problem_response(&Problem::not_found())).boxed()
+}
+
+fn raw() -> impl Filter<Extract = (Arc<Head>, Body), Error = Rejection> + Clone {
+    warp::ext::get::<Arc<Head>>().and(warp::body::stream().map(body))
+}
+
+fn other_method<P>(method: &Method, handlers: &[(Method, Handler<P>)]) -> Response {
+    let mut allow: Vec<&str> = handlers.iter().map(|(method, _)| method.as_str()).collect();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    allow.push("OPTIONS");
+    let allow = allow.join(", ");
+    let mut response = if method == Method::OPTIONS {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        problem_response(&Problem::method_not_allowed(&allow))
+    };
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}

@@ -1,0 +1,60 @@
+//! Change one's password: asks for the old one, and may end the other sessions.
+
+use serde::Deserialize;
+use warp::reply::Response;
+
+use super::App;
+use crate::platform::actor::Actor;
+use crate::platform::audit;
+use crate::platform::auth::{Password, Principal};
+use crate::platform::error::{Error, Result};
+use crate::platform::http::{Request, answers};
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    pub old: String,
+    #[schema(min_length = 12, max_length = 256)]
+    pub new: String,
+    /// Whether to sign out everywhere else.
+    #[serde(default)]
+    pub end_other_sessions: bool,
+}
+
+/// Sets a new password for someone who knows the old one.
+pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangePassword) -> Result<()> {
+    let auth = &app.platform.auth;
+    let new = Password::new(form.new, "new")?;
+    auth.attempts().prove_again(who.user)?;
+    let it = auth.clone();
+    let candidate =
+        app.platform.database.read("change_password", move |snapshot| it.candidate_user(snapshot, who.user));
+    let candidate = candidate.await?;
+    if auth.verify(&candidate, Password::attempt(form.old)).await?.is_none() {
+        return Err(Error::invalid("old", "this is not your password"));
+    }
+    let new = auth.hash(new).await?;
+    let it = auth.clone();
+    app.platform
+        .database
+        .write("change_password", by, move |work| {
+            it.change_password(work, &candidate, &new)?;
+            if form.end_other_sessions {
+                it.end_sessions(work, who.user, Some(who.session))?;
+            }
+            audit::record_person(work, "password.changed", who.user, None, None)
+        })
+        .await
+}
+
+/// Changes one's password.
+#[utoipa::path(
+    put, path = "/api/me/password", tag = "me", operation_id = "change_password", security(("bearer" = [])),
+    request_body = ChangePassword, responses((status = 204)),
+)]
+pub(super) async fn put(app: App, mut request: Request) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    let (form, _) = request.json().await?;
+    change_password(&app, request.actor(&who), who, form).await?;
+    Ok(answers::no_content())
+}

@@ -1,0 +1,57 @@
+//! Close an account: a person's data leaves every module, and whatever else holds it, in one transaction.
+
+use warp::reply::Response;
+
+use super::App;
+use super::people::{must_be_or_manage, must_manage};
+use crate::platform::actor::Actor;
+use crate::platform::auth::Principal;
+use crate::platform::error::Result;
+use crate::platform::http::{self, Request, answers};
+use crate::platform::ids::UserId;
+use crate::platform::{Platform, audit, db};
+
+/// Erases a person. What accounting law wants kept stays, without the person; so does that something was done.
+///
+/// # Errors
+/// [`Error::Conflict`](crate::platform::error::Error::Conflict) for the last active owner.
+pub async fn close_account(app: &App, by: Actor, who: Principal, id: UserId) -> Result<()> {
+    let it = app.clone();
+    app.platform
+        .database
+        .write("close_account", by, move |work| {
+            must_be_or_manage(&it, work, &who, Ok(id))?;
+            erase(&it, work, id)
+        })
+        .await
+}
+
+/// Erases a person within a unit of work, whoever asks.
+pub fn erase(app: &App, work: &db::UnitOfWork<'_>, id: UserId) -> Result<()> {
+    app.users.get(work, id)?;
+    for module in app.modules.iter() {
+        module.erase(work, id)?;
+    }
+    let Platform { auth, .. } = &app.platform;
+    auth.erase(work, id)?;
+    audit::erase(work, id)?;
+    http::erase(work, id)?;
+    audit::record_person(work, "person.closed", id, None, None)
+}
+
+/// Closes a person's account and erases their data.
+#[utoipa::path(
+    delete, path = "/api/people/{id}", tag = "people", operation_id = "close_account", security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 204)),
+)]
+pub(super) async fn delete(app: App, request: Request<String>) -> Result<Response> {
+    let id = UserId::parse(&request.path, "person");
+    let it = app.clone();
+    let allowed = app
+        .platform
+        .read("close_account", &request, move |snapshot, who| Ok((*who, must_manage(&it, snapshot, who, id)?)));
+    let (who, id) = allowed.await?;
+    close_account(&app, request.actor(&who), who, id).await?;
+    Ok(answers::no_content())
+}

@@ -1,0 +1,58 @@
+//! Export a person: everything that is held on them, as one JSON.
+
+use serde_json::{Map, Value, json};
+use warp::http::{HeaderValue, StatusCode, header};
+use warp::reply::Response;
+
+use super::App;
+use super::people::must_be_or_manage;
+use crate::platform::audit;
+use crate::platform::db::Snapshot;
+use crate::platform::error::Result;
+use crate::platform::http::{Request, answers};
+use crate::platform::ids::UserId;
+
+/// Everything that modules, auth and the audit trail hold on a person.
+pub fn export_person(app: &App, snapshot: &Snapshot<'_>, id: UserId) -> Result<Value> {
+    app.users.get(snapshot, id)?;
+    let mut modules = Map::new();
+    for module in app.modules.iter() {
+        modules.insert(module.declaration().name.to_owned(), module.export(snapshot, id)?);
+    }
+    Ok(json!({
+        "person": id,
+        "exported_at": snapshot.now(),
+        "modules": modules,
+        "auth": app.platform.auth.export(snapshot, id)?,
+        "audit": audit::export(snapshot, id)?,
+    }))
+}
+
+/// Everything that is held on a person.
+#[utoipa::path(
+    get, path = "/api/people/{id}/export", tag = "people", operation_id = "export_person", security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, body = Value)),
+)]
+pub(super) async fn get(app: App, request: Request<String>) -> Result<Response> {
+    answers::json(StatusCode::OK, &read(&app, &request).await?)
+}
+
+/// The same as a file to keep.
+pub(super) async fn download(app: &App, request: &Request<String>) -> Result<Response> {
+    let mut response = answers::json(StatusCode::OK, &read(app, request).await?)?;
+    let disposition = HeaderValue::from_static("attachment; filename=\"my-data.json\"");
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    Ok(response)
+}
+
+async fn read(app: &App, request: &Request<String>) -> Result<Value> {
+    let id = UserId::parse(&request.path, "person");
+    let it = app.clone();
+    app.platform
+        .scan("export_person", request, move |snapshot, who| {
+            let id = must_be_or_manage(&it, snapshot, who, id)?;
+            export_person(&it, snapshot, id)
+        })
+        .await
+}

@@ -1,0 +1,35 @@
+//! Whether the server lives, and whether it can work.
+
+use serde::Serialize;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::App;
+use crate::platform::actor::Actor;
+use crate::platform::error::Result;
+use crate::platform::http::{Request, answers};
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Health {
+    /// `ok`.
+    status: &'static str,
+    /// The program's version.
+    version: &'static str,
+}
+
+const OK: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
+
+/// Whether the process answers.
+#[utoipa::path(get, path = "/api/health", tag = "operate", operation_id = "health", responses((status = 200, body = Health)))]
+pub(super) async fn health(_app: App, _request: Request) -> Result<Response> {
+    answers::json(StatusCode::OK, &OK)
+}
+
+/// Whether the database can be read and the writer answers.
+#[utoipa::path(get, path = "/api/ready", tag = "operate", operation_id = "ready", responses((status = 200, body = Health)))]
+pub(super) async fn ready(app: App, _request: Request) -> Result<Response> {
+    let it = app.clone();
+    app.platform.database.read("ready", move |snapshot| it.users.has_owner(snapshot)).await?;
+    app.platform.database.write("ready", Actor::system(), |_| Ok(())).await?;
+    answers::json(StatusCode::OK, &OK)
+}

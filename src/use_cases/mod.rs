@@ -1,0 +1,126 @@
+//! What spans modules: each use case is one unit of work, and stands in one file with its route.
+
+pub mod add_person;
+pub mod change_password;
+pub mod change_person;
+pub mod close_account;
+pub mod console;
+pub mod export_person;
+mod meta;
+pub mod new_person;
+pub mod password_link;
+pub mod people;
+pub mod profile;
+pub mod sessions;
+pub mod set_up;
+pub mod sign_in;
+pub mod sign_up;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::OpenApi;
+
+use crate::modules::billing::{Account, Billing};
+use crate::modules::profiles::{Profile, Profiles};
+use crate::modules::users::{User, Users};
+use crate::platform::Platform;
+use crate::platform::db::Snapshot;
+use crate::platform::error::Result;
+use crate::platform::http::{self, Routes, on};
+use crate::platform::ids::UserId;
+use crate::platform::module::Module;
+
+/// What use cases work with: the modules' faces and the platform. `app.rs` composes it; clones share it.
+#[derive(Clone)]
+pub struct App {
+    pub platform: Platform,
+    pub users: Users,
+    pub profiles: Profiles,
+    pub billing: Billing,
+    /// Every module, whatever it is, in order of name.
+    pub modules: Arc<[Box<dyn Module>]>,
+    /// How browsers reach this server: `https://ashlar.example.org`.
+    pub origin: Arc<str>,
+}
+
+/// A person as the modules see them, side by side.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Person {
+    pub user: User,
+    pub profile: Profile,
+    pub account: Account,
+}
+
+impl App {
+    /// One person; [`Error::NotFound`](crate::platform::error::Error::NotFound) if there is none.
+    pub fn person(&self, snapshot: &Snapshot<'_>, id: UserId) -> Result<Person> {
+        let user = self.users.get(snapshot, id)?;
+        self.person_of(snapshot, user)
+    }
+
+    fn person_of(&self, snapshot: &Snapshot<'_>, user: User) -> Result<Person> {
+        let profile = self.profiles.of(snapshot, user.id)?;
+        let account = self.billing.account_of(snapshot, user.id)?;
+        Ok(Person { user, profile, account })
+    }
+}
+
+impl Person {
+    /// Changes with whatever of it can be edited; the `ETag`.
+    pub fn version(&self) -> String {
+        format!("{}.{}.{}", self.user.role.as_str(), self.user.state.as_str(), self.profile.version)
+    }
+}
+
+/// The JSON routes of all use cases.
+pub fn routes(app: &App) -> Option<Routes> {
+    use warp::path as at;
+    http::either([
+        on(app).get(meta::health).at(at!("api" / "health")),
+        on(app).get(meta::ready).at(at!("api" / "ready")),
+        on(app)
+            .get(people::show)
+            .patch(change_person::patch)
+            .delete(close_account::delete)
+            .at(at!("api" / "people" / String)),
+        on(app).get(people::list).post(add_person::post).at(at!("api" / "people")),
+        on(app).get(export_person::get).at(at!("api" / "people" / String / "export")),
+        on(app).post(password_link::issue).at(at!("api" / "people" / String / "password-link")),
+        on(app).post(password_link::redeem).at(at!("api" / "password-links" / String)),
+        on(app).get(people::me).at(at!("api" / "me")),
+        on(app).put(change_password::put).at(at!("api" / "me" / "password")),
+        on(app).get(profile::get).patch(profile::patch).at(at!("api" / "profiles" / String)),
+        on(app).post(sign_up::post).at(at!("api" / "sign-up")),
+        on(app).get(sessions::list).post(sign_in::post).delete(sessions::end_all).at(at!("api" / "sessions")),
+        on(app).delete(sessions::end).at(at!("api" / "sessions" / String)),
+    ])
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        meta::health,
+        meta::ready,
+        sign_up::post,
+        sign_in::post,
+        sessions::list,
+        sessions::end,
+        sessions::end_all,
+        sessions::end_current,
+        people::me,
+        change_password::put,
+        profile::get,
+        profile::patch,
+        people::list,
+        people::show,
+        add_person::post,
+        change_person::patch,
+        close_account::delete,
+        export_person::get,
+        password_link::issue,
+        password_link::redeem,
+    ),
+    components(schemas(Person, User, Profile, Account))
+)]
+pub struct UseCasesApi;

@@ -1,0 +1,64 @@
+//! The rows that every person has, whoever adds them.
+
+use crate::modules::billing::Currency;
+use crate::modules::profiles::DisplayName;
+use crate::modules::users::Email;
+use crate::platform::auth::Role;
+use crate::platform::db::UnitOfWork;
+use crate::platform::error::{Result, Together};
+
+use super::add_person::AddPerson;
+use super::{App, Person};
+use crate::platform::actor::Actor;
+use crate::platform::audit;
+use crate::platform::auth::HashedPassword;
+
+/// A new person as asked for.
+pub(super) struct NewPerson {
+    pub email: Email,
+    pub name: DisplayName,
+    pub currency: Currency,
+}
+
+impl NewPerson {
+    /// All wrong fields are reported at once.
+    pub fn parse(email: &str, display_name: &str, currency: Option<&str>) -> Result<NewPerson> {
+        let (email, name, currency) = (
+            Email::parse(email),
+            DisplayName::parse(display_name),
+            currency.map_or(Ok(Currency::EUR), Currency::parse),
+        )
+            .together()?;
+        Ok(NewPerson { email, name, currency })
+    }
+}
+
+impl App {
+    /// User, profile and billing account: the rows that every person has.
+    pub(super) fn create_person(&self, work: &UnitOfWork<'_>, new: NewPerson, role: Role) -> Result<Person> {
+        let user = self.users.register(work, new.email, role)?;
+        let profile = self.profiles.create(work, user.id, new.name)?;
+        let account = self.billing.open_account(work, user.id, new.currency)?;
+        Ok(Person { user, profile, account })
+    }
+}
+
+/// Adds a person with any role, and a password if there is one: what the command line may do.
+pub fn create_person(
+    app: &App,
+    by: Actor,
+    form: AddPerson,
+    role: Role,
+    password: Option<HashedPassword>,
+) -> Result<Person> {
+    let new = NewPerson::parse(&form.email, &form.display_name, form.currency.as_deref())?;
+    let it = app.clone();
+    app.platform.database.write_blocking("user create", by, move |work| {
+        let person = it.create_person(work, new, role)?;
+        if let Some(password) = &password {
+            it.platform.auth.set_password(work, person.user.id, password)?;
+        }
+        audit::record_person(work, "person.added", person.user.id, None, Some(&person))?;
+        Ok(person)
+    })
+}

@@ -1,0 +1,4 @@
+//! Black-box tests of the whole program: one file a feature.
+
+mod sign_up;
+mod support;
