@@ -45,6 +45,8 @@ pub static STATEMENTS: [Statement];
 #[macro_export]
 macro_rules! sql {
     ($text:literal) => {{
+        // linkme sets the link section; it is the one place that needs this.
+        #[allow(unsafe_code)]
         #[linkme::distributed_slice($crate::platform::db::STATEMENTS)]
         static STATEMENT: $crate::platform::db::Statement = $crate::platform::db::Statement::new(
             module_path!(),
