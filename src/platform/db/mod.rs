@@ -113,6 +113,9 @@ impl Database {
         F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        if self.inner.writer.is_here() {
+            return Err(Error::Internal(format!("`{name}` would wait for the write it is in; pass its `work` on")));
+        }
         let answer = self.inner.writer.send(name, by, body)?;
         answer.blocking_recv().unwrap_or(Err(Error::Overloaded("the server is stopping")))
     }
@@ -183,7 +186,8 @@ pub fn copy_database(folder: &Folder, target: &Path) -> Result<u64> {
     copy::to_file(&source, target)
 }
 
-/// What would be run by [`Database::open`] as a server, as `owner/V1__accounts`.
+/// What would be run by [`Database::open`] as a server, as `owner/V1__accounts`. Not for a process that has the
+/// database open: it looks at the file, and closing that handle drops SQLite's locks.
 pub fn pending_migrations(folder: &Folder, schema: &Schema) -> Result<Vec<String>> {
     if !folder.has_database()? {
         return Ok(schema.all_migrations());

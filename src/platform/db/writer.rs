@@ -3,11 +3,11 @@
 //! A group is one transaction: `BEGIN IMMEDIATE`, each waiting closure in a savepoint of its own, one `COMMIT`
 //! with one fsync, and only then the answers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, ffi};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpointer;
 use super::connection::{self, kernel};
-use super::readers::Snapshot;
+use super::readers::{Snapshot, caught};
 use super::scope::Ownership;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
@@ -76,6 +76,8 @@ impl Fatal {
         match failure.code {
             ErrorCode::DiskFull => Some(Fatal::DiskFull),
             ErrorCode::SystemIoFailure if is_fsync(failure.extended_code) => Some(Fatal::FsyncFailed),
+            // The WAL's index found no room to grow.
+            ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Some(Fatal::DiskFull),
             ErrorCode::SystemIoFailure => Some(Fatal::InputOutput),
             ErrorCode::OutOfMemory => Some(Fatal::OutOfMemory),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Some(Fatal::Corrupt),
@@ -134,10 +136,7 @@ where
     fn run(&mut self, connection: &Connection, clock: &Clock) -> (bool, Option<Fatal>) {
         let Some(body) = self.body.take() else { return (false, None) };
         let work = UnitOfWork { snapshot: Snapshot::new(connection, self.name, clock.now()), by: &self.by };
-        // A panic rolls back to the savepoint, so nothing half-changed is seen by anyone afterwards.
-        let result = catch_unwind(AssertUnwindSafe(|| body(&work))).unwrap_or_else(|panic| {
-            Err(Error::Internal(format!("`{}` panicked: {}", self.name, panic_text(panic.as_ref()))))
-        });
+        let result = caught(self.name, || body(&work));
         let fatal = work.running().fatal.get();
         let good = result.is_ok();
         self.result = Some(result);
@@ -156,14 +155,6 @@ where
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
-}
-
 enum Message {
     Task(Box<dyn Task>),
     Stop,
@@ -173,7 +164,8 @@ enum Message {
 pub(super) struct Writer {
     queue: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
-    thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
+    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    id: ThreadId,
 }
 
 impl Writer {
@@ -190,7 +182,7 @@ impl Writer {
             .name("writer".into())
             .spawn(move || thread.run())
             .map_err(|e| Error::internal("starting the writer", e))?;
-        Ok(Writer { queue, waiting, thread: std::sync::Mutex::new(Some(thread)) })
+        Ok(Writer { queue, waiting, id: thread.thread().id(), thread: std::sync::Mutex::new(Some(thread)) })
     }
 
     /// Puts `body` in the queue; what comes back is its answer, once it is true.
@@ -210,6 +202,11 @@ impl Writer {
             }
         })?;
         Ok(answer)
+    }
+
+    /// Whether this is the writer's own thread, which must never wait for itself.
+    pub fn is_here(&self) -> bool {
+        std::thread::current().id() == self.id
     }
 
     /// Closures that wait for their turn now.
@@ -271,6 +268,7 @@ impl WriterThread {
         let mut next = Some(first);
         let mut stop = std::ops::ControlFlow::Continue(());
         let mut outcome = self.begin();
+        let begun = outcome.is_ok();
         while let Some(mut task) = next.take() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             if task.is_abandoned() {
@@ -281,7 +279,8 @@ impl WriterThread {
                 }
                 members.push(task);
             }
-            if outcome.is_err() || members.len() >= GROUP_MAX || start.elapsed() > GROUP_TIME {
+            // Where not even a beginning could be made, those that wait share the answer instead of a time-out each.
+            if (begun && outcome.is_err()) || members.len() >= GROUP_MAX || (begun && start.elapsed() > GROUP_TIME) {
                 break;
             }
             match self.inbox.try_recv() {
