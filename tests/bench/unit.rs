@@ -96,7 +96,8 @@ pub fn open(folder: &Path) -> App {
     let folder = Folder::at(folder).expect("a folder");
     let (schema, _) = app::prove().expect("sound modules");
     let settings = Settings::load(Options::default(), &folder.settings()).expect("settings");
-    let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, 4).expect("a database");
+    let database =
+        Database::open(&folder, schema, Clock::system(), db::Role::Server, db::Tuning::default()).expect("a database");
     app::compose(database, &settings)
 }
 

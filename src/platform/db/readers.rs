@@ -1,5 +1,6 @@
 //! Readers: a pool of connections that each see one fixed state of the database while they are used.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,17 +127,24 @@ fn finish<T>(
     now: Time,
     body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
 ) -> Result<T> {
-    /// Ends the transaction even if `body` panics: a connection that kept it would pin the WAL.
-    struct End<'c>(&'c Connection);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            if let Err(error) = kernel(self.0, "ROLLBACK") {
-                tracing::error!(%error, "a read transaction could not be ended");
-            }
-        }
+    let read = caught(name, || body(&Snapshot::new(connection, name, now)));
+    if let Err(error) = kernel(connection, "ROLLBACK") {
+        tracing::error!(%error, "a read transaction could not be ended, and holds the WAL");
     }
-    let _end = End(connection);
-    body(&Snapshot::new(connection, name, now))
+    read
+}
+
+/// What `body` returns; a panic in it is an error, and what runs on after it has seen nothing half-changed: the
+/// transaction or savepoint is rolled back.
+pub(super) fn caught<T>(name: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("without a message");
+        Err(Error::Internal(format!("`{name}` panicked: {said}")))
+    })
 }
 
 fn begin_failed(error: rusqlite::Error) -> Error {
