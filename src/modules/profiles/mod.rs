@@ -42,6 +42,11 @@ impl Profiles {
         snapshot.tables(Owner(())).find(user)?.ok_or(Error::NotFound("profile"))
     }
 
+    /// The profiles of users `first..=last`, by id.
+    pub fn between(&self, snapshot: &Snapshot<'_>, first: UserId, last: UserId) -> Result<Vec<Profile>> {
+        snapshot.tables(Owner(())).list_between(first, last)
+    }
+
     /// Changes a profile. `check` sees it as it is now and may refuse.
     pub fn edit(
         &self,
