@@ -6,6 +6,7 @@
 mod checkpoint;
 mod connection;
 mod copy;
+mod fatal;
 mod folder;
 mod meter;
 mod migrate;

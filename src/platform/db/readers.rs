@@ -1,6 +1,5 @@
 //! Readers: a pool of connections that each see one fixed state of the database while they are used.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use super::connection::{self, BUSY_TIMEOUT, kernel};
+use super::fatal::caught;
 use super::scope::Ownership;
 use super::statement::Owner;
 use super::tables::{Running, Tables};
@@ -132,19 +132,6 @@ fn finish<T>(
         tracing::error!(%error, "a read transaction could not be ended, and holds the WAL");
     }
     read
-}
-
-/// What `body` returns; a panic in it is an error, and what runs on after it has seen nothing half-changed: the
-/// transaction or savepoint is rolled back.
-pub(super) fn caught<T>(name: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("without a message");
-        Err(Error::Internal(format!("`{name}` panicked: {said}")))
-    })
 }
 
 fn begin_failed(error: rusqlite::Error) -> Error {

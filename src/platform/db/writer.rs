@@ -4,6 +4,7 @@
 //! with one fsync, and only then the answers.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,12 +12,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpointer;
 use super::connection::{self, kernel};
-use super::readers::{Snapshot, caught};
+use super::fatal::{Fatal, caught};
+use super::readers::Snapshot;
 use super::scope::Ownership;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
@@ -71,55 +73,6 @@ impl<'c> std::ops::Deref for UnitOfWork<'c> {
     fn deref(&self) -> &Snapshot<'c> {
         &self.snapshot
     }
-}
-
-/// What no member of a group survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fatal {
-    TransactionLost,
-    Locked,
-    DiskFull,
-    InputOutput,
-    OutOfMemory,
-    Corrupt,
-    FsyncFailed,
-}
-
-impl Fatal {
-    /// Whether `error` ends the whole transaction, or may have.
-    pub fn of(error: &rusqlite::Error) -> Option<Fatal> {
-        let rusqlite::Error::SqliteFailure(failure, _) = error else { return None };
-        match failure.code {
-            ErrorCode::DiskFull => Some(Fatal::DiskFull),
-            ErrorCode::SystemIoFailure if is_fsync(failure.extended_code) => Some(Fatal::FsyncFailed),
-            // The WAL's index found no room to grow.
-            ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Some(Fatal::DiskFull),
-            ErrorCode::SystemIoFailure => Some(Fatal::InputOutput),
-            ErrorCode::OutOfMemory => Some(Fatal::OutOfMemory),
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Some(Fatal::Corrupt),
-            ErrorCode::OperationInterrupted => Some(Fatal::TransactionLost),
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Fatal::Locked),
-            // The commit hook's veto: something tried to commit outside the writer's own commit.
-            _ if failure.extended_code == ffi::SQLITE_CONSTRAINT_COMMITHOOK => Some(Fatal::TransactionLost),
-            _ => None,
-        }
-    }
-
-    pub fn to_error(self) -> Error {
-        match self {
-            Fatal::TransactionLost => Error::Lost("a statement ended it"),
-            Fatal::Locked => Error::Lost("another process holds the database"),
-            Fatal::DiskFull => Error::DiskFull,
-            Fatal::InputOutput => Error::Lost("the disk reported an error"),
-            Fatal::OutOfMemory => Error::Lost("memory ran out"),
-            Fatal::Corrupt => Error::Internal("the database file is damaged: run `ashlar doctor`".into()),
-            Fatal::FsyncFailed => Error::Uncertain,
-        }
-    }
-}
-
-fn is_fsync(extended_code: i32) -> bool {
-    matches!(extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
 }
 
 /// A closure that waits for its turn, and whoever waits for its answer.
@@ -207,7 +160,13 @@ impl Writer {
             WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer, max_group };
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || thread.run())
+            .spawn(move || {
+                // Closures' own panics are caught before; without a writer nothing can ever be saved again.
+                if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
+                    tracing::error!("the writer ended by a panic; the process stops, to be started anew");
+                    std::process::abort();
+                }
+            })
             .map_err(|e| Error::internal("starting the writer", e))?;
         Ok(Writer { queue, waiting, id: thread.thread().id(), thread: std::sync::Mutex::new(Some(thread)) })
     }

@@ -92,7 +92,7 @@ fn a_locked_database_refuses_all_that_wait_after_one_time_out_and_then_goes_on()
 fn only_a_failed_fsync_leaves_the_outcome_unknown() {
     use rusqlite::ffi;
 
-    use super::writer::Fatal;
+    use super::fatal::Fatal;
 
     for (code, expected) in [
         (ffi::SQLITE_FULL, Some(Fatal::DiskFull)),
