@@ -38,7 +38,8 @@ pub async fn add_person(app: &App, call: Call, form: AddPerson, role: Role) -> R
 /// Adds a member without a password.
 #[utoipa::path(
     post, path = "/api/people", tag = "people", operation_id = "add_person", security(("bearer" = [])),
-    request_body = AddPerson, responses((status = 201, body = Person)),
+    request_body = AddPerson,
+    responses((status = 201, body = Person), (status = 409, description = "the address is taken")),
 )]
 pub(super) async fn post(app: App, mut request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;

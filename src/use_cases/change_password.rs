@@ -50,7 +50,12 @@ pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangeP
 /// Changes one's password.
 #[utoipa::path(
     put, path = "/api/me/password", tag = "me", operation_id = "change_password", security(("bearer" = [])),
-    request_body = ChangePassword, responses((status = 204)),
+    request_body = ChangePassword,
+    responses(
+        (status = 204),
+        (status = 409, description = "the password was changed meanwhile"),
+        (status = 429, description = "too many attempts"),
+    ),
 )]
 pub(super) async fn put(app: App, mut request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;

@@ -49,8 +49,11 @@ pub async fn change_person(
     patch, path = "/api/people/{id}", tag = "people", operation_id = "change_person", security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header)),
     request_body = ChangePerson,
-    responses((status = 200, body = Person, headers(("ETag" = String))), (status = 412, description = "changed meanwhile",
-        body = crate::platform::http::Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = Person, headers(("ETag" = String))),
+        (status = 409, description = "this is the last active owner"),
+        (status = 412, description = "changed meanwhile"),
+    ),
 )]
 pub(super) async fn patch(app: App, mut request: Request<String>) -> Result<Response> {
     let who = app.platform.principal(&request).await?;

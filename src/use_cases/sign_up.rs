@@ -58,7 +58,11 @@ pub async fn sign_up(app: &App, call: Call, client: IpAddr, label: String, form:
 /// Adds oneself, with a password, and signs in.
 #[utoipa::path(
     post, path = "/api/sign-up", tag = "sign in", operation_id = "sign_up", request_body = SignUp,
-    responses((status = 201, body = SignedUp)),
+    responses(
+        (status = 201, body = SignedUp),
+        (status = 409, description = "the address is taken"),
+        (status = 429, description = "too many attempts"),
+    ),
 )]
 pub(super) async fn post(app: App, mut request: Request) -> Result<Response> {
     let (form, body) = request.json().await?;

@@ -37,13 +37,13 @@ struct AuditPage {
 
 /// What has been changed, by whom, newest first.
 #[utoipa::path(
-    get, path = "/api/audit", tag = "audit", security(("bearer" = [])),
+    get, path = "/api/audit", tag = "audit", operation_id = "list_audit", security(("bearer" = [])),
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query),
         ("subject" = Option<String>, Query, format = Uuid, description = "only changes of this record"),
     ),
-    responses((status = 200, body = AuditPage)),
+    responses((status = 200, body = AuditPage), (status = 403, description = "not staff")),
 )]
 async fn list(platform: Platform, request: Request) -> Result<Response> {
     let Query { limit: Limit(limit), cursor, subject } = request.query()?;
