@@ -13,8 +13,9 @@ use crate::platform::http::{Request, answers};
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
+    #[schema(example = "violet-anvil-tuesday")]
     pub old: String,
-    #[schema(min_length = 12, max_length = 256)]
+    #[schema(min_length = 12, max_length = 256, example = "quarry ladder 92 moss")]
     pub new: String,
     /// Whether to sign out everywhere else.
     #[serde(default)]

@@ -25,7 +25,7 @@ pub struct PasswordLink {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPassword {
-    #[schema(min_length = 12, max_length = 256)]
+    #[schema(min_length = 12, max_length = 256, example = "quarry ladder 92 moss")]
     pub password: String,
 }
 

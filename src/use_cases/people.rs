@@ -92,9 +92,12 @@ pub(super) async fn me(app: App, request: Request) -> Result<Response> {
     responses((status = 200, body = PeoplePage), (status = 403, description = "not staff")),
 )]
 pub(super) async fn list(app: App, request: Request) -> Result<Response> {
-    let query: PeopleQuery = request.query()?;
+    let query = request.query();
     let it = app.clone();
-    let list = move |snapshot: &Snapshot<'_>, who: &Principal| find_people(&it, snapshot, who, &query);
+    let list = move |snapshot: &Snapshot<'_>, who: &Principal| {
+        who.must_be_staff()?;
+        find_people(&it, snapshot, who, &query?)
+    };
     let page = app.platform.scan("list_people", &request, list).await?;
     answers::json(StatusCode::OK, &page)
 }

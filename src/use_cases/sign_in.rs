@@ -18,7 +18,9 @@ use crate::platform::http::{Call, Request, Saved, answers};
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
+    #[schema(example = "ann@example.org")]
     pub email: String,
+    #[schema(example = "violet-anvil-tuesday")]
     pub password: String,
 }
 

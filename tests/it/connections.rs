@@ -45,7 +45,7 @@ async fn the_limit_of_open_files_is_raised_and_respected() {
     let script = "ulimit -Sn 100; ulimit -Hn 300; exec \"$0\" \"$@\"";
     command.arg("-c").arg(script).arg(program().get_program());
     let app = TestApp::start_as(command, folder.path(), &[]).await;
-    must_be_served(&app).await;
+    assert!(app.raw(b"GET /api/health HTTP/1.0\r\n\r\n").contains("200 OK"));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", app.pid())).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(files.split_whitespace().nth(3), Some("300"), "{files}");

@@ -46,12 +46,13 @@ struct AuditPage {
     responses((status = 200, body = AuditPage), (status = 403, description = "not staff")),
 )]
 async fn list(platform: Platform, request: Request) -> Result<Response> {
-    let Query { limit: Limit(limit), cursor, subject } = request.query()?;
-    let subject = subject.map(|text| SubjectId::parse(&text, "record")).transpose();
-    let subject = subject.map_err(|_| Error::invalid("subject", "not an id"))?;
+    let query = request.query();
     let page = platform
         .read("audit", &request, move |snapshot, who| {
             who.must_be_staff()?;
+            let Query { limit: Limit(limit), cursor, subject } = query?;
+            let subject = subject.map(|text| SubjectId::parse(&text, "record")).transpose();
+            let subject = subject.map_err(|_| Error::invalid("subject", "not an id"))?;
             // One more than asked for tells whether there is a next page.
             let mut items = super::list(snapshot, subject, cursor.map(|Cursor(id)| id), limit + 1)?;
             let more = items.len() > limit as usize;
