@@ -6,7 +6,7 @@ use warp::reply::Response;
 use super::App;
 use crate::platform::actor::Actor;
 use crate::platform::audit;
-use crate::platform::auth::{Password, Principal};
+use crate::platform::auth::{Password, Principal, Purpose};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Request, answers};
 
@@ -22,7 +22,7 @@ pub struct ChangePassword {
     pub end_other_sessions: bool,
 }
 
-/// Sets a new password for someone who knows the old one.
+/// Sets a new password for someone who knows the old one; a link to set one is void.
 pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangePassword) -> Result<()> {
     let auth = &app.platform.auth;
     let new = Password::new(form.new, "new")?;
@@ -40,6 +40,7 @@ pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangeP
         .database
         .write("change_password", by, move |work| {
             it.change_password(work, &candidate, &new)?;
+            it.void_links(work, Purpose::Password, who.user)?;
             if form.end_other_sessions {
                 it.end_sessions(work, who.user, Some(who.session))?;
             }

@@ -18,7 +18,10 @@ pub struct ChangePerson {
     pub state: Option<State>,
 }
 
-/// Changes role and state; who is disabled is signed out everywhere, and a link they hold is void.
+/// Changes role and state. Who is disabled is signed out everywhere.
+///
+/// Either change voids a link by which their password could be set: whoever made it for a member must not hold it when
+/// that member has become an owner.
 pub async fn change_person(
     app: &App,
     by: Actor,
@@ -34,9 +37,9 @@ pub async fn change_person(
             let (before, after) = it.users.change(work, id, change.role, change.state)?;
             if before.state == State::Active && after.state == State::Disabled {
                 it.platform.auth.end_sessions(work, id, None)?;
-                it.platform.auth.void_links(work, Purpose::Password, id)?;
             }
             if before != after {
+                it.platform.auth.void_links(work, Purpose::Password, id)?;
                 audit::record_person(work, "person.changed", id, Some(&before), Some(&after))?;
             }
             it.person(work, id)

@@ -67,6 +67,25 @@ async fn a_link_sets_the_password_once_and_signs_out_everywhere() {
 }
 
 #[tokio::test]
+async fn a_link_is_void_once_the_person_is_more_than_they_were_or_has_chosen_a_password() {
+    let app = TestApp::start().await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    let (_, staff) = app.person("staff@example.org", "staff");
+    let ann = app.sign_up("ann@example.org").await;
+    let id = ann["user"]["id"].as_str().unwrap();
+    let issue = format!("POST /api/people/{id}/password-link");
+
+    let first = redeeming(&app.ask(&issue, &staff, Value::Null).await);
+    let change = json!({ "old": PASSWORD, "new": OTHER });
+    assert_eq!(app.ask("PUT /api/me/password", ann["token"].as_str().unwrap(), change).await.status, 204);
+    let second = redeeming(&app.ask(&issue, &staff, Value::Null).await);
+    assert_eq!(app.ask(&first, "", json!({ "password": PASSWORD })).await.status, 404);
+    assert_eq!(app.ask(&format!("PATCH /api/people/{id}"), &owner, json!({ "role": "owner" })).await.status, 200);
+
+    assert_eq!(app.ask(&second, "", json!({ "password": PASSWORD })).await.status, 404);
+}
+
+#[tokio::test]
 async fn one_link_used_sixteen_times_at_once_sets_one_password() {
     let app = TestApp::start().await;
     let (_, owner) = app.person("owner@example.org", "owner");

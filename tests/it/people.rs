@@ -5,6 +5,16 @@ use serde_json::{Value, json};
 use crate::support::TestApp;
 
 #[tokio::test]
+async fn a_link_to_set_up_is_printed_until_there_is_an_owner() {
+    let mut app = TestApp::start().await;
+    assert!(app.set_up_link.as_ref().unwrap().starts_with(&format!("{}/set-up/", app.origin)));
+    app.person("owner@example.org", "owner");
+    app.stop();
+
+    assert_eq!(TestApp::start_in(&app.folder, &[]).await.set_up_link, None);
+}
+
+#[tokio::test]
 async fn staff_add_someone_who_gets_in_by_a_link() {
     let app = TestApp::start().await;
     let (_, staff) = app.person("staff@example.org", "staff");

@@ -156,6 +156,32 @@ async fn a_form_on_another_site_is_refused() {
     assert_eq!(app.send(end().header("origin", &app.origin)).await.status, 204);
 }
 
+#[tokio::test]
+async fn behind_a_proxy_the_public_name_is_ours() {
+    let app = TestApp::start_with(&["--public-origin", "https://Ashlar.example/"]).await;
+    let (id, _) = app.person("ann@example.org", "member");
+    let (_, owner) = app.person("owner@example.org", "owner");
+    let issue = || app.asking(&format!("POST /api/people/{id}/password-link"), &owner, Value::Null);
+
+    let ours = app.send(issue().header("origin", "https://ashlar.example")).await;
+    assert!(ours.body["url"].as_str().unwrap().starts_with("https://ashlar.example/password/"), "{}", ours.text);
+    assert_eq!(ours.header("strict-transport-security"), "max-age=31536000");
+    assert_eq!(app.send(issue().header("origin", &app.origin)).await.status, 403);
+}
+
+#[tokio::test]
+async fn answers_are_neither_kept_nor_guessed_at() {
+    let app = TestApp::start().await;
+
+    for path in ["/api/health", "/api/me", "/metrics", "/api/nothing"] {
+        let answer = app.ask(&format!("GET {path}"), "", Value::Null).await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert!(answer.header("content-security-policy").contains("default-src 'none'"));
+        assert!(uuid::Uuid::parse_str(answer.header("x-request-id")).is_ok());
+    }
+}
+
 async fn sign_in(app: &TestApp, email: &str, password: &str) -> (u16, Value) {
     let answer = app.ask("POST /api/sessions", "", json!({ "email": email, "password": password })).await;
     (answer.status, answer.body)

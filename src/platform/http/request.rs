@@ -224,3 +224,55 @@ fn wrong_field(path: &str, message: &str) -> FieldError {
     };
     FieldError::new(field.chars().take(MAX_FIELD_CHARS).collect::<String>(), detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::clock::Time;
+
+    fn request(path: &str, cookie: &'static str, headers: HeaderMap) -> Request {
+        let head = Head {
+            id: RequestId::new(Time::from_ms(1)),
+            method: Method::GET,
+            path: path.to_owned(),
+            query: String::new(),
+            headers,
+            client: IpAddr::from([127, 0, 0, 1]),
+            cookie,
+        };
+        Request { head: Arc::new(head), path: (), body: Box::pin(futures_util::stream::empty()) }
+    }
+
+    #[test]
+    fn only_the_cookie_of_this_kind_of_site_counts_and_only_for_pages() {
+        let (own, planted) = (Token::new().unwrap().reveal(), Token::new().unwrap().reveal());
+        let mut headers = HeaderMap::new();
+        let cookies = format!("ashlar={planted}; other=1; __Host-ashlar={own}");
+        headers.insert(header::COOKIE, cookies.parse().unwrap());
+
+        let secure = request("/", "__Host-ashlar", headers.clone()).token().unwrap();
+        assert_eq!(secure.reveal(), own);
+        assert!(request("/api/me", "__Host-ashlar", headers).token().is_err());
+    }
+
+    #[test]
+    fn a_wrong_value_is_not_repeated() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Form {
+            #[allow(dead_code, reason = "read by serde only")]
+            password: String,
+        }
+
+        for (body, detail) in [
+            (r#"{"password": 73519824660}"#, "password: expected a string"),
+            (r#"{"password": null}"#, "password: expected a string"),
+            (r#"{"pass": ""}"#, "pass: unknown field, expected `password`"),
+            (r#"{"password": "a", "password": "b"}"#, "password: given twice"),
+            (r#"{}"#, "password: missing"),
+            (r#"["secret"]"#, "body: expected an object"),
+        ] {
+            assert_eq!(json::<Form>(body.as_bytes()).unwrap_err().to_string(), detail);
+        }
+    }
+}
