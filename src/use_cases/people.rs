@@ -107,13 +107,16 @@ pub(super) async fn me(app: App, request: Request) -> Result<Response> {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("q" = Option<String>, Query, description = "ignoring case and accents"),
     ),
-    responses((status = 200, body = PeoplePage)),
+    responses((status = 200, body = PeoplePage), (status = 403, description = "not staff")),
 )]
 pub(super) async fn list(app: App, request: Request) -> Result<Response> {
-    let query: PeopleQuery = request.query()?;
+    let query = request.query();
     let it = app.clone();
-    let list = move |snapshot: &Snapshot<'_>, who: &Principal| find_people(&it, snapshot, who, &query);
-    let page = app.platform.read("list_people", &request, list).await?;
+    let list = move |snapshot: &Snapshot<'_>, who: &Principal| {
+        who.must_be_staff()?;
+        find_people(&it, snapshot, who, &query?)
+    };
+    let page = app.platform.scan("list_people", &request, list).await?;
     answers::json(StatusCode::OK, &page)
 }
 
@@ -121,7 +124,10 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response> {
 #[utoipa::path(
     get, path = "/api/people/{id}", tag = "people", operation_id = "show_person", security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid)),
-    responses((status = 200, body = Person, headers(("ETag" = String)))),
+    responses(
+        (status = 200, body = Person, headers(("ETag" = String))),
+        (status = 403, description = "neither oneself nor someone one looks after"),
+    ),
 )]
 pub(super) async fn show(app: App, request: Request<String>) -> Result<Response> {
     let id = UserId::parse(&request.path, "person");

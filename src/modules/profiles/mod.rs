@@ -56,8 +56,8 @@ impl Profiles {
         check: impl FnOnce(&Profile) -> Result<()>,
     ) -> Result<Profile> {
         let before = self.of(work, user)?;
-        check(&before)?;
         let after = change.apply(&before, work.now())?;
+        check(&before)?;
         if !after.same_content(&before) {
             work.tables(Owner(())).update(&before, &after)?;
             audit::record_person(work, "profile.edited", user, Some(&before), Some(&after))?;

@@ -37,21 +37,22 @@ struct AuditPage {
 
 /// What has been changed, by whom, newest first.
 #[utoipa::path(
-    get, path = "/api/audit", tag = "audit", security(("bearer" = [])),
+    get, path = "/api/audit", tag = "audit", operation_id = "list_audit", security(("bearer" = [])),
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query),
         ("subject" = Option<String>, Query, format = Uuid, description = "only changes of this record"),
     ),
-    responses((status = 200, body = AuditPage)),
+    responses((status = 200, body = AuditPage), (status = 403, description = "not staff")),
 )]
 async fn list(platform: Platform, request: Request) -> Result<Response> {
-    let Query { limit: Limit(limit), cursor, subject } = request.query()?;
-    let subject = subject.map(|text| SubjectId::parse(&text, "record")).transpose();
-    let subject = subject.map_err(|_| Error::invalid("subject", "not an id"))?;
+    let query = request.query();
     let page = platform
         .read("audit", &request, move |snapshot, who| {
             who.must_be_staff()?;
+            let Query { limit: Limit(limit), cursor, subject } = query?;
+            let subject = subject.map(|text| SubjectId::parse(&text, "record")).transpose();
+            let subject = subject.map_err(|_| Error::invalid("subject", "not an id"))?;
             // One more than asked for tells whether there is a next page.
             let mut items = super::list(snapshot, subject, cursor.map(|Cursor(id)| id), limit + 1)?;
             let more = items.len() > limit as usize;
