@@ -59,12 +59,14 @@ impl TestApp {
     /// On a folder that outlives it.
     pub async fn start_in(folder: &Path, args: &[&str]) -> TestApp {
         let mut command = program();
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--sign-ups-per-address", "100000"])
-            .args(["--sign-ins-per-address", "100000", "--sign-ins-per-account", "100000"])
-            .args(args)
-            .arg("--data")
-            .arg(folder);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        // Out of the way, where a test is not about them.
+        for limit in ["--sign-ups-per-address", "--sign-ins-per-address", "--sign-ins-per-account"] {
+            if !args.contains(&limit) {
+                command.args([limit, "100000"]);
+            }
+        }
+        command.args(args).arg("--data").arg(folder);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut set_up_link = None;
         let mut origin = None;

@@ -28,6 +28,13 @@ pub(super) struct Line {
     pub changes: Vec<Changed>,
 }
 
+impl Line {
+    /// Whether there was nothing before.
+    pub fn is_new(&self) -> bool {
+        self.changes.iter().all(|changed| changed.before.is_none())
+    }
+}
+
 /// A person as the trail names them: by name while they are there, else by id.
 #[derive(Clone)]
 pub(super) struct Named {
