@@ -148,7 +148,10 @@ impl Browser {
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500 });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
         let scheme = if dark { "dark" } else { "light" };
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let scheme = json!({ "name": "prefers-color-scheme", "value": scheme });
+        // Else the pictures catch colours midway.
+        let still = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        let media = json!({ "features": [scheme, still] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 

@@ -237,7 +237,7 @@ async fn staff_look_after_members_and_owners_after_all() {
     assert_eq!(header(&disabled, "location"), format!("/people/{member}?done=disabled"));
     let (status, page) = read(app.form(&format!("/people/{owner}"), &owners, &[("role", "member")])).await;
     assert_eq!(status, 409);
-    assert!(page.contains("this is the last active owner"));
+    assert!(page.contains("This is the last active owner"));
 }
 
 #[tokio::test]

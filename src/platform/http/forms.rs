@@ -25,6 +25,14 @@ impl Refusal {
         Ok(Refusal { problem: Some(Problem::from(&error)), retry_after_s })
     }
 
+    /// What is wrong with other fields than these is shown as the form's own: there is no such field on it.
+    pub fn only(mut self, fields: &[&str]) -> Refusal {
+        if let Some(problem) = &mut self.problem {
+            problem.errors.retain(|error| fields.contains(&error.field.as_str()));
+        }
+        self
+    }
+
     pub fn is_none(&self) -> bool {
         self.problem.is_none()
     }

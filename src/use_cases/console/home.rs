@@ -136,7 +136,7 @@ impl Confirmation {
     pub fn check(&self, user: &User) -> Result<()> {
         match Email::parse(&self.confirm) {
             Ok(typed) if typed.key() == user.email.key() => Ok(()),
-            _ => Err(Error::invalid("confirm", format!("this is not the address: type {}", user.email))),
+            _ => Err(Error::invalid("confirm", "this is not the address")),
         }
     }
 }
@@ -158,7 +158,7 @@ pub(super) async fn close(app: App, mut request: Request) -> Result<Response> {
             let response = answers::see_other("/sign-in?done=closed")?;
             page::sign_out_cookie(response, app.platform.site.is_secure())
         }
-        Err(error) => close_page(&app, &request, form.confirm, Refusal::of(error)?).await,
+        Err(error) => close_page(&app, &request, form.confirm, Refusal::of(error)?.only(&["confirm"])).await,
     }
 }
 

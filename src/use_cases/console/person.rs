@@ -191,7 +191,7 @@ pub(super) async fn change(app: App, mut request: Request<String>) -> Result<Res
     let form: ChangePerson = request.form().await?;
     match change_person(&app, request.actor(&who), id, form, None).await {
         Ok(_) => answers::see_other(&format!("/people/{id}?done={}", what_changed(form))),
-        Err(error) => person_page(&app, &request, Refusal::of(error)?).await,
+        Err(error) => person_page(&app, &request, Refusal::of(error)?.only(&[])).await,
     }
 }
 
@@ -253,7 +253,7 @@ pub(super) async fn password_link(app: App, request: Request<String>) -> Result<
             let content = LinkPage { id, name, link };
             page::console(StatusCode::CREATED, &request.head, &app.platform.nav, &viewer, &title, &content)
         }
-        Err(error) => person_page(&app, &request, Refusal::of(error)?).await,
+        Err(error) => person_page(&app, &request, Refusal::of(error)?.only(&[])).await,
     }
 }
 
@@ -278,7 +278,7 @@ pub(super) async fn delete(app: App, mut request: Request<String>) -> Result<Res
     };
     match closed {
         Ok(()) => answers::see_other("/people?done=deleted"),
-        Err(error) => delete_page(&app, &request, form.confirm, Refusal::of(error)?).await,
+        Err(error) => delete_page(&app, &request, form.confirm, Refusal::of(error)?.only(&["confirm"])).await,
     }
 }
 
