@@ -37,7 +37,7 @@ impl Serve {
         let mut settings = Settings::load(self.options, &folder.settings())?;
         telemetry::start_log(&settings.log)?;
         telemetry::start_figures()?;
-        let (schema, _) = app::prove()?;
+        let (schema, matrix) = app::prove()?;
         let _lock = folder.lock()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -54,7 +54,7 @@ impl Serve {
             };
             let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, settings.database)?;
             let app = app::compose(database.clone(), &settings);
-            serve(&app, &settings, listener, metrics_listener).await?;
+            serve(&app, app::service(&app, matrix), &settings, listener, metrics_listener).await?;
             tokio::task::spawn_blocking(move || database.close())
                 .await
                 .map_err(|e| Error::internal("closing the database", e))
@@ -66,6 +66,7 @@ impl Serve {
 
 async fn serve(
     app: &App,
+    service: Service,
     settings: &Settings,
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
@@ -74,14 +75,14 @@ async fn serve(
     let background = tokio::spawn(background(app.clone()));
     if let Some(listener) = metrics_listener {
         let (database, clock) = (app.platform.database.clone(), app.platform.database.clock().clone());
-        let service = Service::new(telemetry::open_route(database), settings.site.clone(), clock);
-        tokio::spawn(listen(listener, service, settings.clone(), stop.clone()));
+        let figures = Service::new(telemetry::open_route(database), settings.site.clone(), clock);
+        tokio::spawn(listen(listener, figures, settings.clone(), stop.clone()));
     }
     if let Some(link) = set_up::offer(app).await? {
         println!("Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n");
     }
     println!("Ashlar serves {} on http://{}", app.platform.database.folder().path().display(), settings.listen);
-    let drained = listen(listener, app::service(app), settings.clone(), stop).await;
+    let drained = listen(listener, service, settings.clone(), stop).await;
     tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
     background.abort();
     Ok(())

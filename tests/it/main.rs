@@ -4,12 +4,14 @@
 
 mod audit;
 mod bad_input;
+mod browser;
 mod connections;
 mod idempotency;
 mod limits;
 mod logs;
 mod metrics;
 mod openapi;
+mod pages;
 mod passwords;
 mod people;
 mod permissions;
