@@ -1,4 +1,5 @@
 //! Black-box tests of the whole program: one file a feature.
 
+mod boundaries;
 mod sign_up;
 mod support;
