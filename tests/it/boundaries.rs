@@ -2,10 +2,13 @@
 //! (see `platform::db::Owner`), the third SQLite itself.
 
 mod names;
+mod planted;
 mod rules;
 
 use std::path::Path;
 
+use ashlar::app::MIGRATIONS;
+use ashlar::platform::db::{Schema, Statement};
 use names::Tree;
 use rules::{Violation, check};
 
@@ -40,4 +43,35 @@ fn the_source_keeps_its_boundaries() {
     let violations = check(&read_tree(Path::new(env!("CARGO_MANIFEST_DIR"))));
 
     assert!(violations.is_empty(), "\n{}", report(&violations));
+}
+
+#[test]
+fn sqlite_refuses_a_statement_on_another_modules_table_and_says_what_to_do() {
+    static REACHES: Statement = Statement::new(
+        "ashlar::modules::billing::sqlite",
+        "/*ashlar::modules::billing::sqlite*/ SELECT display_name FROM profiles WHERE user_id = ?1",
+        "src/modules/billing/sqlite.rs",
+        12,
+    );
+
+    let refused = Schema::prove(MIGRATIONS).unwrap().check([&REACHES]).unwrap_err();
+
+    assert_eq!(
+        refused.to_string(),
+        "ASH-101 module `billing` may not read `profiles.display_name` (owned by `profiles`)\n  \
+           in     src/modules/billing/sqlite.rs:12: SELECT display_name FROM profiles WHERE user_id = ?1\n  \
+           do     call the face of `profiles` (src/modules/profiles/mod.rs) from a use case"
+    );
+}
+
+#[test]
+fn every_statement_of_the_program_keeps_to_its_owners_tables() {
+    let (schema, matrix) = ashlar::app::prove().unwrap();
+
+    let foreign: Vec<_> =
+        matrix.iter().filter(|row| schema.ownership().owner_of(&row.table) != Some(row.module)).collect();
+    assert_eq!(foreign, Vec::<&ashlar::platform::db::Use>::new());
+    for module in ashlar::app::declarations() {
+        assert!(matrix.iter().any(|row| row.module == module.name), "`{}` reads and writes nothing", module.name);
+    }
 }

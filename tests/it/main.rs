@@ -1,5 +1,6 @@
 //! Black-box tests of the whole program: one file a feature.
 
 mod boundaries;
+mod personal_data;
 mod sign_up;
 mod support;
