@@ -24,6 +24,12 @@ fn page(app: &TestApp, method: Method, path: &str, staff: &str) -> RequestBuilde
     app.request(method, path).header("cookie", format!("ashlar={staff}")).header("sec-fetch-site", "same-origin")
 }
 
+fn post_form(app: &TestApp, path: &str, staff: &str, form: &[(&str, &str)]) -> RequestBuilder {
+    page(app, Method::POST, path, staff)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(serde_urlencoded::to_string(form).unwrap())
+}
+
 async fn json_of(request: RequestBuilder) -> Value {
     request.send().await.unwrap().json().await.unwrap()
 }
@@ -213,14 +219,14 @@ async fn the_pages_add_show_edit_and_delete() {
     assert!(empty.contains("<a href=\"/wid-gets\" aria-current=\"page\">Wid gets</a>"), "{empty}");
 
     let form = [("user_id", id.as_str()), ("title", "<b>First</b>"), ("text", "Two\nlines")];
-    let added = page(&app, Method::POST, "/wid-gets/add", &staff).form(&form).send().await.unwrap();
+    let added = post_form(&app, "/wid-gets/add", &staff, &form).send().await.unwrap();
     assert_eq!(added.status(), StatusCode::SEE_OTHER);
     let path = added.headers()["location"].to_str().unwrap().to_owned();
     let shown = page(&app, Method::GET, &path, &staff).send().await.unwrap().text().await.unwrap();
     assert!(shown.contains("First&#60;/b&#62;") && !shown.contains("<b>First"), "{shown}");
 
     let form = [("title", "Second"), ("text", ""), ("version", "1")];
-    let edited = page(&app, Method::POST, &format!("{path}/edit"), &staff).form(&form).send().await.unwrap();
+    let edited = post_form(&app, &format!("{path}/edit"), &staff, &form).send().await.unwrap();
     assert_eq!((edited.status(), edited.headers()["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, &*path));
     let list = page(&app, Method::GET, "/wid-gets", &staff).send().await.unwrap().text().await.unwrap();
     assert!(list.contains("Second"), "{list}");
@@ -228,7 +234,7 @@ async fn the_pages_add_show_edit_and_delete() {
     let asked = page(&app, Method::GET, &format!("{path}/delete"), &staff).send().await.unwrap();
     assert_eq!(asked.status(), StatusCode::OK);
     let form = [("version", "2")];
-    let deleted = page(&app, Method::POST, &format!("{path}/delete"), &staff).form(&form).send().await.unwrap();
+    let deleted = post_form(&app, &format!("{path}/delete"), &staff, &form).send().await.unwrap();
     assert_eq!(deleted.headers()["location"], "/wid-gets");
     assert_eq!(page(&app, Method::GET, &path, &staff).send().await.unwrap().status(), StatusCode::NOT_FOUND);
 }
@@ -241,7 +247,7 @@ async fn a_refused_form_shows_what_was_typed_and_what_is_wrong() {
     let edit = format!("/wid-gets/{}/edit", one["id"].as_str().unwrap());
 
     let form = [("user_id", NO_ID), ("title", "Typed title"), ("text", "Typed text")];
-    let refused = page(&app, Method::POST, "/wid-gets/add", &staff).form(&form).send().await.unwrap();
+    let refused = post_form(&app, "/wid-gets/add", &staff, &form).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let shown = refused.text().await.unwrap();
     for part in ["Typed title", "Typed text", NO_ID, "id=\"user_id-error\""] {
@@ -249,13 +255,13 @@ async fn a_refused_form_shows_what_was_typed_and_what_is_wrong() {
     }
 
     let form = [("title", ""), ("text", "Typed text"), ("version", "1")];
-    let refused = page(&app, Method::POST, &edit, &staff).form(&form).send().await.unwrap();
+    let refused = post_form(&app, &edit, &staff, &form).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let shown = refused.text().await.unwrap();
     assert!(shown.contains("Typed text") && shown.contains("id=\"title-error\""), "{shown}");
 
     let form = [("title", "Second"), ("text", "Typed text"), ("version", "7")];
-    let refused = page(&app, Method::POST, &edit, &staff).form(&form).send().await.unwrap();
+    let refused = post_form(&app, &edit, &staff, &form).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::PRECONDITION_FAILED);
     assert!(refused.text().await.unwrap().contains("Typed text"));
 }

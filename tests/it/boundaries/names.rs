@@ -305,7 +305,6 @@ impl Names {
             UseTree::Name(name) => (plain(&name.ident), None, name.ident.span(), Kind::Import),
             UseTree::Rename(name) => (plain(&name.ident), Some(plain(&name.rename)), name.ident.span(), Kind::Import),
             UseTree::Glob(glob) => (String::new(), None, glob.star_token.spans[0], Kind::Glob),
-            _ => panic!("{file}: an import that this reader does not know"),
         };
         let line = line.unwrap_or(span.start().line);
         if kind == Kind::Glob {
