@@ -105,7 +105,7 @@ fn a_new_module_compiles_passes_its_tests_and_keeps_the_boundaries() {
     succeed(&mut copy.cargo(&["fmt", "--check"]));
     let release: &[&str] = if profile.ends_with("release") { &["--release"] } else { &[] };
     let tests = ["test", "--offline", "--message-format", "short", "--lib", "--bins", "--test", "it"];
-    let filter = ["--", NAME, "boundaries", "personal_data"];
+    let filter = ["--", NAME, "boundaries::", "personal_data::"];
     let output = text_of(&succeed(&mut copy.cargo(&[&tests, release, &filter].concat())));
     for rule in [
         "modules::support_tickets::model::tests::all_wrong_fields_are_named_at_once ... ok",
@@ -170,7 +170,7 @@ fn names_that_make_no_module_are_refused_and_nothing_is_written() {
         (&["notes;rm"], "no name for a module"),
         (&["_notes"], "no name for a module"),
         (&["notes_"], "no name for a module"),
-        (&["2notes"], "no name for a module"),
+        (&["notes2"], "no name for a module"),
         (&["nötes"], "no name for a module"),
         (&["--force"], "no name for a module"),
         (&["note"], "does not look like a plural"),
