@@ -234,12 +234,12 @@ impl Names {
                             self.hide(file, line_of(token), "extern crate");
                         }
                         let bang = is_mark(tokens.get(end), '!') && !is_mark(tokens.get(end + 1), '=');
-                        if bang && segments.last().is_some_and(|name| name == "include") {
-                            if let Some(TokenTree::Group(group)) = tokens.get(end + 1)
-                                && let Some(TokenTree::Literal(_)) = group.stream().into_iter().next()
-                            {
-                                self.hide(file, line_of(token), "include!");
-                            }
+                        if bang
+                            && segments.last().is_some_and(|name| name == "include")
+                            && let Some(TokenTree::Group(group)) = tokens.get(end + 1)
+                            && let Some(TokenTree::Literal(_)) = group.stream().into_iter().next()
+                        {
+                            self.hide(file, line_of(token), "include!");
                         }
                         let kind = match () {
                             () if bang => Kind::Macro,

@@ -247,11 +247,8 @@ impl House<'_> {
         let statement = "src/platform/db/statement.rs";
         for Word { file, line, text } in &self.names.words {
             match text.as_str() {
-                name if SQLITE_CRATES.contains(&name) && !in_db(file) => {
-                    if !(name == "rusqlite" && file.ends_with("/sqlite.rs")) {
-                        self.sqlite_named(file, *line, name);
-                    }
-                }
+                "rusqlite" if file.ends_with("/sqlite.rs") => {}
+                name if SQLITE_CRATES.contains(&name) && !in_db(file) => self.sqlite_named(file, *line, name),
                 "unsafe" | "unsafe_code" if file != statement => {
                     let what = format!("`{text}` stands outside of what `sql!` expands to");
                     self.report(210, file, *line, what, "do it in safe Rust, or with a crate that does");
@@ -281,13 +278,11 @@ impl House<'_> {
             for target in self.names.targets(mention) {
                 let Target::Inside(path) = target else { continue };
                 let Mention { file, line, .. } = mention;
-                if is(&path, &["platform", "db", "Statement"])
-                    || is(&path, &["platform", "db", "statement", "Statement"])
-                {
-                    if !in_db(file) {
-                        let what = "`Statement` is made by hand".to_owned();
-                        self.report(209, file, *line, what, "write SQL in `sql!`, which tags and registers it");
-                    }
+                let statement = is(&path, &["platform", "db", "Statement"])
+                    || is(&path, &["platform", "db", "statement", "Statement"]);
+                if statement && !in_db(file) {
+                    let what = "`Statement` is made by hand".to_owned();
+                    self.report(209, file, *line, what, "write SQL in `sql!`, which tags and registers it");
                 }
                 let sql =
                     is(&path, &["sql"]) || (mention.kind == Kind::Macro && path.last().is_some_and(|n| n == "sql"));
