@@ -7,16 +7,16 @@ use utoipa::OpenApi;
 use crate::modules::billing::Billing;
 use crate::modules::profiles::Profiles;
 use crate::modules::users::Users;
-use crate::platform::Platform;
 use crate::platform::audit::{self, AuditApi};
 use crate::platform::auth::Auth;
 use crate::platform::config::Settings;
 use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
 use crate::platform::error::Result;
-use crate::platform::http::page::Nav;
+use crate::platform::http::page::{Nav, Viewer};
 use crate::platform::http::{self, Routes, Service, page};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
+use crate::platform::{FindViewer, Platform};
 use crate::use_cases::console::{self, ModuleMap};
 use crate::use_cases::{self, App, UseCasesApi};
 
@@ -48,7 +48,11 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     let modules: Arc<[Box<dyn Module>]> = modules().into();
     let nav = Nav { main: console::NAV.to_vec(), modules: modules.iter().filter_map(|m| m.nav()).collect() };
     let auth = Auth::new(Arc::new(Users), settings.attempts);
-    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav) };
+    let viewer: FindViewer = Arc::new(|snapshot, who| {
+        let name = Profiles.of(snapshot, who.user)?.display_name.to_string();
+        Ok(Viewer::new(name, who))
+    });
+    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav), viewer };
     let origin = settings.origin().into();
     App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin }
 }

@@ -4,17 +4,20 @@
 
 mod audit;
 mod bad_input;
+mod boundaries;
 mod browser;
 mod connections;
 mod idempotency;
 mod limits;
 mod logs;
 mod metrics;
+mod new_module;
 mod openapi;
 mod pages;
 mod passwords;
 mod people;
 mod permissions;
+mod personal_data;
 mod profiles;
 mod sessions;
 mod sign_up;

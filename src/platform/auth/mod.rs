@@ -62,6 +62,11 @@ impl Auth {
         &self.attempts
     }
 
+    /// Whether there is such a person, for whoever keeps something on them.
+    pub fn knows(&self, snapshot: &Snapshot<'_>, user: UserId) -> Result<bool> {
+        Ok(self.directory.standing(snapshot, user)?.is_some())
+    }
+
     // Who asks
 
     /// Who bears this token; [`Error::Unauthenticated`] if nobody does, or nobody any more.
