@@ -124,6 +124,11 @@ pub(super) fn run(path: &Path, schema: &Schema, keep: &Path) -> Result<Vec<Strin
     if pending.is_empty() {
         return Ok(pending);
     }
+    if let Some(folder) = keep.parent() {
+        let failed = |e| Error::internal(&format!("making {}", folder.display()), e);
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        crate::platform::files::remove_left_over(folder).map_err(failed)?;
+    }
     super::copy::to_file(&connection, keep)?;
     if let Err(error) = run_all(&mut connection, schema) {
         super::copy::from_file(keep, &mut connection)?;
