@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::print;
+use super::{people, print};
 use crate::app;
 use crate::modules::users::Users;
 use crate::platform::backup;
@@ -36,7 +36,7 @@ impl Backup {
         }
         let (path, bytes, version) = (made.path.display(), made.bytes, made.schema_version);
         match made.people {
-            Some(people) => print(format!("{path}: {bytes} bytes, schema {version}, {people} people")),
+            Some(number) => print(format!("{path}: {bytes} bytes, schema {version}, {}", people(number))),
             None => print(format!("{path}: {bytes} bytes, schema {version} (this program's is {})", schema.version())),
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{print, settings};
+use super::{people, print, settings};
 use crate::app;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
@@ -116,8 +116,8 @@ impl Report {
             print(format!("wrong   {}; {by}{}", finding.problem, finding.remedy))?;
         }
         match self.people {
-            Some(people) if self.is_sound() => {
-                print(format!("{} is sound: {people} people", folder.database().display()))
+            Some(number) if self.is_sound() => {
+                print(format!("{} is sound: {}", folder.database().display(), people(number)))
             }
             _ => Ok(()),
         }

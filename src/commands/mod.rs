@@ -33,23 +33,18 @@ struct CommandLine {
     command: Command,
 }
 
+/// What stands here or at a command's own type is its help.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the unit: API, pages and background work
     Serve(serve::Serve),
     /// Look after people, also while the server runs
     User(user::User),
-    /// Copy the whole unit to one file, also while the server runs
     Backup(backup::Backup),
-    /// Bring a backup back; what it replaces is kept
     Restore(restore::Restore),
-    /// Look for damage and for what does not fit together, also while the server runs
     Doctor(doctor::Doctor),
-    /// Bring the database to this program's schema, as `serve` does at its start
     Migrate(migrate::Migrate),
-    /// Print the map: the modules, what each owns and reads, and whom it uses
     Modules(modules::Modules),
-    /// Print the OpenAPI document of all JSON routes
     Openapi(openapi::Openapi),
 }
 
@@ -82,6 +77,11 @@ fn print(text: impl std::fmt::Display) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         written => written.map_err(|e| Error::internal("printing", e)),
     }
+}
+
+/// `1 person`, `2 people`.
+fn people(number: i64) -> String {
+    if number == 1 { "1 person".into() } else { format!("{number} people") }
 }
 
 /// The settings of commands that have no flags for them: variables over the file over defaults.

@@ -78,8 +78,9 @@ fn table(matrix: &[Use]) -> Result<()> {
     let owners: BTreeSet<&str> = matrix.iter().map(|one| one.module).collect();
     let tables: BTreeSet<&str> = matrix.iter().map(|one| one.table.as_str()).collect();
     let width = tables.iter().map(|table| table.len()).max().unwrap_or(0);
-    let head: Vec<String> = owners.iter().map(|owner| format!("{owner:<9}")).collect();
-    print(format!("  {:<width$}  {}", "", head.join(" ").trim_end()))?;
+    let column = owners.iter().map(|owner| owner.len()).max().unwrap_or(0);
+    let head: Vec<String> = owners.iter().map(|owner| format!("{owner:<column$}")).collect();
+    print(format!("  {:<width$}  {}", "", head.join("  ").trim_end()))?;
     for name in tables {
         let cell = |owner: &&str| {
             let found = matrix.iter().find(|one| one.module == *owner && one.table == name);
@@ -88,10 +89,10 @@ fn table(matrix: &[Use]) -> Result<()> {
                 (true, false) => "r",
                 _ => "w",
             });
-            format!("{text:<9}")
+            format!("{text:<column$}")
         };
         let cells: Vec<String> = owners.iter().map(cell).collect();
-        print(format!("  {name:<width$}  {}", cells.join(" ").trim_end()))?;
+        print(format!("  {name:<width$}  {}", cells.join("  ").trim_end()))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{print, settings};
+use super::{people, print, settings};
 use crate::app;
 use crate::platform::actor::Actor;
 use crate::platform::backup::Staged;
@@ -49,8 +49,8 @@ impl Restore {
         if self.json {
             return print(json!({ "database": database, "replaced": kept, "restored": done }));
         }
-        let (database, from, people) = (database.display(), self.from.display(), done.people);
-        print(format!("{database} is now {from}: {people} people; everyone must sign in again"))?;
+        let (database, from, people) = (database.display(), self.from.display(), people(done.people));
+        print(format!("{database} is now {from}: {people}; everyone must sign in again"))?;
         match kept {
             Some(kept) => print(format!("what was there before is in {}", kept.display())),
             None => Ok(()),

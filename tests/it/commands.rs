@@ -200,7 +200,7 @@ fn a_restore_brings_back_the_past_and_keeps_what_it_replaces() {
 
     assert!(output.status.success(), "{}", stderr(&output));
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("1 people") && said.contains("/replaced/"), "{said}");
+    assert!(said.contains("1 person") && said.contains("/replaced/"), "{said}");
     assert_eq!(people(unit.path()), set(&["ann@example.org"]));
     assert_eq!(fs::read(&file).unwrap(), bytes, "the backup was changed");
     let old = fs::read_dir(unit.path().join("replaced")).unwrap().next().unwrap().unwrap().path();
