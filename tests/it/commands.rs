@@ -505,21 +505,31 @@ fn doctor_reports_damage_of_the_file_and_of_its_tables_and_mends_none() {
 #[test]
 fn doctor_finds_a_broken_index_that_nothing_else_notices() {
     let unit = unit(&["ann@example.org", "ben@example.org"]);
-    let raw = Connection::open(unit.path().join("ashlar.db")).unwrap();
-    raw.execute_batch(
-        "PRAGMA journal_mode = DELETE; PRAGMA writable_schema = ON;
-         CREATE INDEX other ON audit_entries (via);
-         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'other')
-         WHERE name = 'audit_entries_by_subject';
-         UPDATE sqlite_schema SET rootpage = 0 WHERE 0;",
-    )
-    .unwrap();
-    drop(raw);
+    let database = unit.path().join("ashlar.db");
+    let open = || {
+        let raw = Connection::open(&database).unwrap();
+        raw.execute_batch("PRAGMA writable_schema = ON").unwrap();
+        raw
+    };
+    // Rows that are written while the schema doesn't show the index are missing in it.
+    let schema = "SELECT rootpage, sql FROM sqlite_schema WHERE name = 'users_in_charge'";
+    let (root, sql): (i64, String) = open().query_row(schema, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    open().execute("DELETE FROM sqlite_schema WHERE name = 'users_in_charge'", []).unwrap();
+    open().execute("UPDATE users SET role = 'owner'", []).unwrap();
+    open()
+        .execute("INSERT INTO sqlite_schema VALUES ('index', 'users_in_charge', 'users', ?1, ?2)", (root, sql))
+        .unwrap();
+    assert_eq!(people(unit.path()).len(), 2);
 
     let (code, found) = doctor(unit.path(), &[]);
 
     assert_eq!(code, Some(1));
-    assert!(found["damage"].to_string().contains("damaged"), "{found}");
+    let damage = found["damage"].to_string();
+    assert!(damage.contains("damaged (row 1 missing from index users_in_charge)"), "{found}");
+    assert_eq!(doctor(unit.path(), &["--fix"]), (code, found), "it wrote into a damaged file");
+    let file = unit.path().join("unit.db");
+    assert_eq!(ashlar(unit.path(), &["backup", "--to", file.to_str().unwrap()]).status.code(), Some(1));
+    assert!(!file.exists());
 }
 
 // user

@@ -63,6 +63,7 @@ fn look_into(path: &Path, folder: &Folder, schema: &Schema, health: &mut Health)
 pub fn verify(file: &Path, shown: &Path, schema: &Schema) -> Result<Vec<String>> {
     let shown_name = shown.display();
     let connection = open_raw(file)?;
+    migrate::must_have_schema(&connection).map_err(|e| named(&shown_name, &format!("is damaged ({e})")))?;
     migrate::recognise(&connection, schema, shown)?;
     copy::check(&connection).map_err(|e| named(&shown_name, &format!("is no sound backup: {e}")))?;
     let pending = migrate::pending(&connection, schema)?;

@@ -39,6 +39,7 @@ fn applied(connection: &Connection, history: &str) -> Result<usize> {
 /// Refuses what is not ours, what is damaged, and what a newer program wrote.
 pub(super) fn recognise(connection: &Connection, schema: &Schema, path: &Path) -> Result<()> {
     let path = path.display();
+    must_have_schema(connection).map_err(unreadable)?;
     let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(unreadable)?;
     if id != APPLICATION_ID {
         return Err(Error::Internal(format!(
@@ -67,6 +68,11 @@ pub(super) fn recognise(connection: &Connection, schema: &Schema, path: &Path) -
         }
     }
     Ok(())
+}
+
+/// Reads the schema, as each first statement does; of a damaged file that fails.
+pub(super) fn must_have_schema(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
 fn unreadable(error: rusqlite::Error) -> Error {
