@@ -417,6 +417,50 @@ fn a_swap_cut_off_between_any_two_steps_is_put_in_order_by_the_next_command() {
     assert!(!moving.exists());
 }
 
+#[test]
+fn a_restore_and_other_commands_wait_for_one_another() {
+    let unit = unit(&["ann@example.org"]);
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("unit.db");
+    backup(unit.path(), &file);
+    let entry = fs::File::open(unit.path().join("ashlar.use")).unwrap();
+
+    entry.lock_shared().unwrap();
+    let refused = restore(unit.path(), &file);
+    let listed = people(unit.path());
+    entry.unlock().unwrap();
+    entry.lock().unwrap();
+    let late = ashlar(unit.path(), &["user", "list"]);
+    entry.unlock().unwrap();
+
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("in use by another command"), "{}", stderr(&refused));
+    assert_eq!(listed.len(), 1);
+    assert!(stderr(&late).contains("is being restored"), "{}", stderr(&late));
+    assert!(restore(unit.path(), &file).status.success());
+}
+
+#[test]
+fn a_wal_whose_database_is_gone_is_never_given_to_a_new_one() {
+    let unit = unit(&["ann@example.org"]);
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("unit.db");
+    backup(unit.path(), &file);
+    fs::remove_file(unit.path().join("ashlar.db")).unwrap();
+    fs::write(unit.path().join("ashlar.db-wal"), "left over").unwrap();
+
+    for args in [&["user", "list"][..], &["migrate"], &["doctor"], &["serve"]] {
+        let output = ashlar(unit.path(), args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+    }
+    assert!(!unit.path().join("ashlar.db").exists());
+    assert!(restore(unit.path(), &file).status.success());
+
+    assert_eq!(people(unit.path()), set(&["ann@example.org"]));
+    let old = fs::read_dir(unit.path().join("replaced")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read(old.join("ashlar.db-wal")).unwrap(), b"left over");
+}
+
 // doctor
 
 fn doctor(data: &Path, args: &[&str]) -> (Option<i32>, Value) {

@@ -88,3 +88,25 @@ pub fn from_file(source: &Path, target: &mut Connection) -> Result<()> {
         .map_err(|e| Error::internal(&doing, e))?;
     all_pages(&source, target, &doing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_a_locked_database_is_refused_and_not_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("source.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE t (x); BEGIN EXCLUSIVE").unwrap();
+        let source = Connection::open(&path).unwrap();
+        source.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let target = folder.path().join("copy.db");
+
+        let refused = to_file(&source, &target).unwrap_err();
+
+        assert!(refused.to_string().contains("locked"), "{refused}");
+        drop((source, other));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something was left");
+    }
+}

@@ -105,8 +105,21 @@ impl Folder {
     /// Looks at the file's header before SQLite opens it, so that a foreign file stays untouched.
     ///
     /// True if there is a database, false if there is none yet.
+    ///
+    /// # Errors
+    /// Also if only the WAL is there: a new database would take it for its own.
     pub(super) fn has_database(&self) -> Result<bool> {
-        looks_like_ours(&self.database())
+        let there = looks_like_ours(&self.database())?;
+        let wal = self.0.join("ashlar.db-wal");
+        if !there && std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
+            return Err(Error::Internal(format!(
+                "{} is gone, but {} is there: put the database back, or bring back a backup with `ashlar restore --from \
+                 FILE`",
+                self.database().display(),
+                wal.display()
+            )));
+        }
+        Ok(there)
     }
 }
 

@@ -69,8 +69,8 @@ impl Folder {
             self.fold_wal()?;
         }
         let moving = match old {
-            Header::Missing => None,
-            Header::Ours | Header::Foreign(_) => Some(self.link_old(time).map_err(failed)?),
+            Header::Missing if !self.has_companions() => None,
+            _ => Some(self.link_old(time).map_err(failed)?),
         };
         self.remove_companions().map_err(failed)?;
         files::put(new, &path).map_err(failed)?;
@@ -111,6 +111,10 @@ impl Folder {
         Ok(moving)
     }
 
+    fn has_companions(&self) -> bool {
+        COMPANIONS.iter().any(|suffix| self.path().join(format!("ashlar.db{suffix}")).exists())
+    }
+
     fn remove_companions(&self) -> io::Result<()> {
         for suffix in COMPANIONS.iter().chain(&["-shm"]) {
             match fs::remove_file(self.path().join(format!("ashlar.db{suffix}"))) {
@@ -124,21 +128,27 @@ impl Folder {
     /// Puts in order what killed replacements left; the caller holds `ashlar.use` alone.
     fn settle_interrupted(&self) -> io::Result<()> {
         for moving in self.interrupted_folders()? {
-            let kept = moving.join("ashlar.db");
-            if kept.exists() && !same_file(&kept, &self.database())? {
-                finish(&moving)?; // The new database is in place.
+            let pair =
+                |suffix| (moving.join(format!("ashlar.db{suffix}")), self.path().join(format!("ashlar.db{suffix}")));
+            let (kept, current) = pair("");
+            let is_new_in_place = if kept.exists() {
+                !same_file(&kept, &current)?
+            } else {
+                // There was no database, only what it left; or not all links were made yet.
+                let parted = |(kept, current): (PathBuf, PathBuf)| Ok(kept.exists() && !same_file(&kept, &current)?);
+                current.exists()
+                    && COMPANIONS.into_iter().map(pair).map(parted).collect::<io::Result<Vec<_>>>()?.contains(&true)
+            };
+            if is_new_in_place {
+                finish(&moving)?;
                 continue;
             }
-            if kept.exists() {
-                for suffix in COMPANIONS {
-                    let (from, to) =
-                        (moving.join(format!("ashlar.db{suffix}")), self.path().join(format!("ashlar.db{suffix}")));
-                    if from.exists() && !to.exists() {
-                        fs::hard_link(&from, &to)?;
-                    }
+            for (kept, current) in COMPANIONS.into_iter().map(pair) {
+                if kept.exists() && !current.exists() {
+                    fs::hard_link(&kept, &current)?;
                 }
-                files::sync_folder(&self.database())?;
             }
+            files::sync_folder(&self.database())?;
             fs::remove_dir_all(&moving)?;
             files::sync_folder(&moving)?;
         }
@@ -223,6 +233,9 @@ fn finish(moving: &Path) -> io::Result<PathBuf> {
 
 /// Whether both are names of one file.
 fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
-    let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+    let file = |path: &Path| match fs::metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(|file| Some((file.dev(), file.ino()))),
+    };
+    Ok(file(one)? == file(other)?)
 }

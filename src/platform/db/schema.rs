@@ -187,7 +187,7 @@ impl Schema {
         let missing = made.iter().filter(|(object, _)| !found.contains_key(*object)).map(|(o, _)| (o, State::Missing));
         let others = found.iter().filter_map(|(object, sql)| match made.get(object) {
             None => Some((object, State::Unknown)),
-            Some(as_made) if as_made != sql => Some((object, State::Changed)),
+            Some(as_made) if spelled(as_made) != spelled(sql) => Some((object, State::Changed)),
             Some(_) => None,
         });
         Ok(missing
@@ -224,6 +224,11 @@ impl Schema {
             .map_err(|e| Error::internal("guarding memory", e))?;
         Ok(connection)
     }
+}
+
+/// SQL without what another version of SQLite may write in another way when it alters a table.
+fn spelled(sql: &str) -> String {
+    sql.chars().filter(|c| !c.is_whitespace() && !"\"`[]".contains(*c)).flat_map(char::to_lowercase).collect()
 }
 
 fn refusal(statement: &Statement, why: &str) -> String {
