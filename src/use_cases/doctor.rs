@@ -137,7 +137,9 @@ fn mend_one(app: &App, work: &UnitOfWork<'_>, finding: &Finding) -> Result<()> {
             let name = email.as_str().split('@').next().unwrap_or_default();
             app.profiles.create(work, person, DisplayName::parse(name)?)?;
         }
-        Some(Mend::OpenAccount) => drop(app.billing.open_account(work, person, Currency::EUR)?),
+        Some(Mend::OpenAccount) => {
+            app.billing.open_account(work, person, Currency::EUR)?;
+        }
         Some(Mend::ForgetSignIn) => app.platform.auth.erase(work, person)?,
         Some(Mend::EraseProfile) => app.profiles.erase(work, person)?,
         Some(Mend::EraseAccount) => app.billing.erase(work, person)?,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -153,22 +153,27 @@ async fn a_backup_under_load_holds_exactly_what_was_acknowledged_before_it_and_n
     ashlar_ok(restored.path(), &["doctor"]);
 }
 
+/// Starts a command, kills it at one of `ROUNDS` moments spread over the time that it takes, and a little beyond.
+fn start_and_kill(args: &[&str], whole: Duration, round: u32) {
+    let mut child = program().args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(whole * round / ROUNDS * 5 / 4);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+const ROUNDS: u32 = 20;
+
 #[test]
 fn a_backup_killed_at_any_moment_leaves_nothing_that_looks_like_one() {
     let unit = unit(&["ann@example.org"]);
     let kept = tempfile::tempdir().unwrap();
-    let mut whole = 0;
-    for round in 0..20 {
+    let start = Instant::now();
+    backup(unit.path(), &kept.path().join("first.db"));
+    let (time, mut whole) = (start.elapsed(), 1);
+    for round in 0..ROUNDS {
         let file = kept.path().join(format!("unit-{round}.db"));
-        let mut child = program()
-            .args(["backup", "--to", file.to_str().unwrap(), "--data", unit.path().to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(round * 12));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let args = ["backup", "--to", file.to_str().unwrap(), "--data", unit.path().to_str().unwrap()];
+        start_and_kill(&args, time, round);
         if file.exists() {
             let restored = tempfile::tempdir().unwrap();
             assert!(restore(restored.path(), &file).status.success());
@@ -347,20 +352,15 @@ fn a_restore_killed_at_any_moment_leaves_the_old_unit_or_the_new_one() {
     let kept = tempfile::tempdir().unwrap();
     let file = kept.path().join("unit.db");
     backup(unit.path(), &file);
-    let (mut old, mut new) = (0, 0);
-    for round in 0..20 {
+    let start = Instant::now();
+    assert!(restore(unit.path(), &file).status.success());
+    let (time, mut old, mut new) = (start.elapsed(), 0, 0);
+    for round in 0..ROUNDS {
         if people(unit.path()).len() == 1 {
             add(unit.path(), "ben@example.org");
         }
-        let mut child = program()
-            .args(["restore", "--from", file.to_str().unwrap(), "--data", unit.path().to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(round * 20));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let args = ["restore", "--from", file.to_str().unwrap(), "--data", unit.path().to_str().unwrap()];
+        start_and_kill(&args, time, round);
 
         ashlar_ok(unit.path(), &["doctor"]);
         match people(unit.path()).len() {

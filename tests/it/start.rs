@@ -172,6 +172,19 @@ fn a_port_that_is_taken_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn a_start_prints_a_set_up_link_while_there_is_no_owner() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let mut first = TestApp::start_in(folder.path(), &[]).await;
+    assert!(first.set_up_link.as_ref().unwrap().starts_with(&format!("{}/set-up/", first.origin)));
+    first.person("owner@example.org", "owner");
+    first.stop();
+
+    let second = TestApp::start_in(folder.path(), &[]).await;
+    assert_eq!(second.set_up_link, None);
+}
+
+#[tokio::test]
 async fn a_second_server_is_told_who_holds_the_folder() {
     let first = TestApp::start().await;
 
