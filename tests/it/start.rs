@@ -185,6 +185,22 @@ async fn a_start_prints_a_set_up_link_while_there_is_no_owner() {
 }
 
 #[tokio::test]
+async fn a_start_waits_for_a_command_that_holds_the_folder_for_a_moment() {
+    let folder = stopped_unit();
+    let lock = fs::File::open(folder.path().join("ashlar.lock")).unwrap();
+    lock.lock().unwrap();
+    let command = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        lock.unlock().unwrap();
+    });
+
+    let app = TestApp::start_in(folder.path(), &[]).await;
+
+    assert_eq!(app.get("/api/ready").send().await.unwrap().status(), 200);
+    command.join().unwrap();
+}
+
+#[tokio::test]
 async fn a_second_server_is_told_who_holds_the_folder() {
     let first = TestApp::start().await;
 

@@ -3,12 +3,15 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::connection::APPLICATION_ID;
 use crate::platform::error::{Error, Result};
 
 /// Held by one process at a time; its number stands in it.
 const LOCK: &str = "ashlar.lock";
+/// Commands such as `ashlar user list` hold it for less, where no server runs.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Where a unit keeps what it has: `ashlar.db` and what belongs to it.
 #[derive(Debug, Clone)]
@@ -51,13 +54,20 @@ impl Folder {
         self.0.join("backups")
     }
 
-    /// Takes the folder for this process.
+    /// Takes the folder for this process. A command that holds it for a moment is waited for.
     ///
     /// # Errors
     /// If another process holds it, with that one's id; if the folder can't be written.
     pub fn lock(&self) -> Result<Lock> {
-        if let Some(lock) = self.try_lock()? {
-            return Ok(lock);
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = self.try_lock()? {
+                return Ok(lock);
+            }
+            if start.elapsed() > MOMENT {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
         // Only to name it; a lock file that can't be read is held all the same.
         let holder = std::fs::read_to_string(self.0.join(LOCK)).unwrap_or_default();
