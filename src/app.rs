@@ -33,6 +33,17 @@ pub fn declarations() -> Vec<Declaration> {
     modules().iter().map(|module| module.declaration()).collect()
 }
 
+/// What the parts of the platform that own tables say of themselves.
+pub fn platform_declarations() -> Vec<Declaration> {
+    let part = |name, purpose| Declaration { name, purpose, uses: &[] };
+    vec![
+        part("audit", "Who did what to which record"),
+        part("auth", "Passwords, sessions and links: what lets people in"),
+        part("db", "What the unit is, and how often it was restored"),
+        part("http", "Answers that are kept, so that a repeated request happens once"),
+    ]
+}
+
 /// The schema of all owners, and who reads and writes which table; proven before anything else starts.
 ///
 /// # Errors

@@ -199,6 +199,11 @@ impl Auth {
         work.tables(Owner(())).delete_links(purpose, Some(user))
     }
 
+    /// Ends everyone's sessions and tokens, and voids all links; returns how many.
+    pub fn end_all(&self, work: &UnitOfWork<'_>) -> Result<usize> {
+        work.tables(Owner(())).delete_all()
+    }
+
     // Personal data
 
     /// What auth holds on a person: no secrets, only that they exist.
