@@ -12,7 +12,7 @@ use crate::platform::clock::Clock;
 use crate::platform::db::Folder;
 use crate::platform::error::Result;
 
-/// Copies the whole unit to one file, also while the server runs.
+/// Copy the whole unit to one file, also while the server runs.
 ///
 /// The file is one fixed state: what is saved after the start is not in it. It is checked and written to the disk, and
 /// only then bears its name; a file that is there already is never written over.

@@ -13,7 +13,7 @@ use crate::platform::db::{self, Database, Folder, Role, Tuning};
 use crate::platform::error::Result;
 use crate::use_cases::doctor::{self, Finding};
 
-/// Looks for damage and for what does not fit together, also while the server runs.
+/// Look for damage and for what does not fit together, also while the server runs.
 ///
 /// It checks the file's pages, indexes and foreign keys; that every table is there and has an owner; that each user
 /// has a profile and a billing account and each of those a user; that nothing lets in someone who is gone; and that

@@ -11,9 +11,9 @@ use crate::platform::clock::Clock;
 use crate::platform::db::{self, Folder};
 use crate::platform::error::Result;
 
-/// Brings the database to this program's schema, as `serve` does at its start.
+/// Bring the database to this program's schema, as `serve` does at its start.
 ///
-/// Makes the database where there is none. Of one that is there a copy is kept in DIR/backups first; if a migration
+/// It makes the database where there is none. Of one that is there a copy is kept in DIR/backups first; if a migration
 /// fails, the database is as it was before.
 #[derive(Debug, clap::Args)]
 pub struct Migrate {

@@ -11,7 +11,7 @@ use crate::platform::db::{Schema, Use};
 use crate::platform::error::Result;
 use crate::platform::module::Declaration;
 
-/// Prints the map: the modules, what each owns and reads, and whom it uses.
+/// Print the map: the modules, what each owns and reads, and whom it uses.
 ///
 /// It is made from the program itself (each SQL statement is prepared in its owner's name) and needs no database.
 #[derive(Debug, clap::Args)]

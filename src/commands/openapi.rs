@@ -4,7 +4,7 @@ use super::print;
 use crate::app;
 use crate::platform::error::{Error, Result};
 
-/// Prints the OpenAPI document of all JSON routes; a server has it at /api/openapi.json.
+/// Print the OpenAPI document of all JSON routes; a server has it at /api/openapi.json.
 #[derive(Debug, clap::Args)]
 pub struct Openapi {}
 

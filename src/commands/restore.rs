@@ -13,7 +13,7 @@ use crate::platform::db::{Database, Folder, Role, Tuning};
 use crate::platform::error::Result;
 use crate::use_cases::restored::restored;
 
-/// Brings a backup back; what it replaces is kept.
+/// Bring a backup back; what it replaces is kept.
 ///
 /// The server must be stopped. The file is checked first and stays as it is; the database that was there is moved to
 /// DIR/replaced. Everyone must sign in again, since a backup would bring back sessions that have been ended since.

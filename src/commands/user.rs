@@ -32,9 +32,11 @@ pub struct User {
 enum Action {
     /// Add a person
     Create {
+        /// The address they sign in with
         #[arg(long)]
         email: String,
-        #[arg(long)]
+        /// What they are called
+        #[arg(long, value_name = "NAME")]
         display_name: String,
         /// owner, staff or member
         #[arg(long, default_value = "member")]
@@ -45,26 +47,31 @@ enum Action {
         /// Read the password from standard input; without it the person sets one by a link (user password-link)
         #[arg(long)]
         password_stdin: bool,
+        /// Print the person as JSON
         #[arg(long)]
         json: bool,
     },
     /// List everyone, by time of joining
     List {
+        /// Print each person as JSON, one a line
         #[arg(long)]
         json: bool,
     },
     /// Keep a person from signing in, and sign them out everywhere
     Disable {
+        /// Their address
         #[arg(long)]
         email: String,
     },
     /// Print a bearer token that acts as this person, valid for a year
     Token {
+        /// Their address
         #[arg(long)]
         email: String,
     },
     /// Print a one-time link by which this person sets a password
     PasswordLink {
+        /// Their address
         #[arg(long)]
         email: String,
     },
