@@ -12,7 +12,7 @@ use ashlar::platform::db::{Schema, Statement};
 use names::Tree;
 use rules::{Violation, check};
 
-/// The source and the names of the migrations below `root`.
+/// The source, templates included, and the migrations below `root`.
 pub fn read_tree(root: &Path) -> Tree {
     let mut tree = Tree::new();
     for folder in ["src", "migrations"] {
@@ -27,7 +27,7 @@ fn read_folder(root: &Path, folder: &Path, tree: &mut Tree) {
         let kind = path.extension().and_then(|kind| kind.to_str());
         if path.is_dir() {
             read_folder(root, &path, tree);
-        } else if matches!(kind, Some("rs" | "sql")) {
+        } else if matches!(kind, Some("rs" | "html" | "sql")) {
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             tree.insert(name, std::fs::read_to_string(&path).unwrap());
         }

@@ -197,7 +197,8 @@ fn names_that_make_no_module_are_refused_and_nothing_is_written() {
 #[test]
 fn lists_stay_in_order_wherever_the_name_falls() {
     let copy = Copy::new("order");
-    for names in [&["zebras"][..], &["accounts"], &["monkeys"], &["statuses", "status"], &["billing_notes"]] {
+    let long = "customer_relationship_meeting_protocols";
+    for names in [&["zebras"][..], &["accounts"], &["monkeys"], &["statuses", "status"], &["billing_notes"], &[long]] {
         let made = copy.new_module(names);
         assert!(made.status.success(), "{names:?}: {}", text_of(&made));
     }

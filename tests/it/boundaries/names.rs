@@ -66,7 +66,7 @@ pub struct Names {
     pub words: Vec<Word>,
     /// Ways to bring in source that this reader would not see: file, line, how.
     pub hidden: Vec<Word>,
-    /// Files that attributes name, such as templates.
+    /// Texts in attributes and templates, which may name other templates.
     pub attribute_texts: Vec<Word>,
     pub places: BTreeSet<Place>,
     aliases: BTreeMap<(Place, String), Vec<Vec<String>>>,
@@ -82,6 +82,9 @@ impl Names {
             let place = place_of(file);
             names.places.insert(place.clone());
             names.scan(file, &place, tokens, None);
+        }
+        for (file, text) in tree.iter().filter(|(file, _)| file.starts_with("src/") && file.ends_with(".html")) {
+            names.template(file, text);
         }
         // One name alone was imported or made nearby, but for what a glob brings.
         let Names { mentions, globs, .. } = &mut names;
@@ -236,8 +239,7 @@ impl Names {
                         let bang = is_mark(tokens.get(end), '!') && !is_mark(tokens.get(end + 1), '=');
                         if bang
                             && segments.last().is_some_and(|name| name == "include")
-                            && let Some(TokenTree::Group(group)) = tokens.get(end + 1)
-                            && let Some(TokenTree::Literal(_)) = group.stream().into_iter().next()
+                            && !tokens.get(end + 1).is_some_and(|file| file.to_string().contains("\"OUT_DIR\""))
                         {
                             self.hide(file, line_of(token), "include!");
                         }
@@ -256,6 +258,26 @@ impl Names {
         }
     }
 
+    /// What stands between the braces of a template is code too, in the module whose template it is.
+    fn template(&mut self, file: &str, text: &str) {
+        let place = place_of(&file.replace(".html", ".rs"));
+        let place = &place[..place.len() - 1];
+        for (open, close) in [("{{", "}}"), ("{%", "%}")] {
+            for (at, _) in text.match_indices(open) {
+                let line = text[..at].matches('\n').count() + 1;
+                let inner = text[at + 2..].split(close).next().unwrap_or_default().trim_matches(['-', '+', '~']);
+                let Ok(code) = inner.parse::<TokenStream>() else {
+                    self.hide(file, line, inner.trim());
+                    continue;
+                };
+                let mut texts = Vec::new();
+                literals(code.clone(), &mut texts);
+                self.attribute_texts.extend(texts.into_iter().map(|(text, _)| Word { file: file.into(), line, text }));
+                self.scan(file, place, code, Some(line));
+            }
+        }
+    }
+
     /// `#[…]`: its tokens, and texts in it that are code (`serde(with = "a::b")`).
     fn attribute(&mut self, file: &str, at: &[String], group: &Group, line: Option<usize>) {
         let name = word(group.stream().into_iter().next().as_ref()).unwrap_or_default();
@@ -263,6 +285,8 @@ impl Names {
         match name.as_str() {
             "doc" => return,
             "path" => self.hide(file, own_line, "#[path]"),
+            "macro_use" => self.hide(file, own_line, "#[macro_use]"),
+            "macro_export" if file != "src/platform/db/statement.rs" => self.hide(file, own_line, "#[macro_export]"),
             _ => {}
         }
         self.scan(file, at, group.stream(), line);

@@ -387,6 +387,9 @@ fn source_that_can_not_be_followed_is_refused() {
     for line in [
         "#[path = \"../profiles/model.rs\"] mod theirs;",
         "include!(\"../profiles/model.rs\");",
+        "include!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/src/modules/profiles/model.rs\"));",
+        "#[macro_export] macro_rules! m { () => {}; }",
+        "#[macro_use] mod macros;",
         "extern crate self as house;",
         "use crate::*;",
         "use crate::modules::*;",
@@ -397,6 +400,23 @@ fn source_that_can_not_be_followed_is_refused() {
         found("src/modules/billing/model.rs", line, "ASH-213");
     }
     found("src/use_cases/sign_up.rs", "use crate::modules::*;", "ASH-213");
+}
+
+#[test]
+fn templates_keep_the_boundaries_too() {
+    let file = "src/modules/billing/templates/list.html";
+    found(file, "<p>{{ crate::modules::profiles::NAME }}</p>", "ASH-201");
+    found(file, "{%- if super::super::profiles::is_there(it) -%}", "ASH-201");
+    found(file, "{{ it.name|crate::modules::profiles::filters::f }}", "ASH-201");
+    found(file, "{% include \"modules/profiles/templates/list.html\" %}", "ASH-212");
+    found("src/use_cases/templates/list.html", "{% import \"modules/profiles/templates/a.html\" as a %}", "ASH-212");
+    found("src/platform/http/templates/list.html", "{{ crate::modules::profiles::NAME }}", "ASH-202");
+
+    let mut tree = house();
+    let fine = "<p>crate::modules::profiles</p>{# super::profiles #}{{ crate::platform::http::label_of(it) }}\n\
+                {% import \"modules/billing/templates/a.html\" as a %}{{ a::b(it, \"crate::modules::profiles\") }}";
+    tree.insert(file.into(), fine.into());
+    assert_eq!(report(&check(&tree)), "");
 }
 
 #[test]
