@@ -183,7 +183,8 @@ fn names_that_make_no_module_are_refused_and_nothing_is_written() {
         (&["owners"], "means something else"),
         (&["billing", "bill"], "there is a module `billing` already"),
         (&["users"], "there is a module `users` already"),
-        (&["sessions"], "is an address of something else"),
+        (&["sessions"], "is taken"),
+        (&["password_links"], "is an address of something else"),
         (&[&"x".repeat(60)], "longer than 40"),
     ] {
         let refused = copy.new_module(names);
