@@ -7,16 +7,17 @@ use utoipa::OpenApi;
 use crate::modules::billing::Billing;
 use crate::modules::profiles::Profiles;
 use crate::modules::users::Users;
-use crate::platform::Platform;
 use crate::platform::audit::{self, AuditApi};
 use crate::platform::auth::Auth;
 use crate::platform::config::Settings;
 use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
 use crate::platform::error::Result;
-use crate::platform::http::page::Nav;
+use crate::platform::http::page::{Nav, Viewer};
 use crate::platform::http::{self, Routes, Service, page};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
+use crate::platform::{FindViewer, Platform};
+use crate::use_cases::console::{self, ModuleMap};
 use crate::use_cases::{self, App, UseCasesApi};
 
 /// Every migration below `migrations/`, compiled in.
@@ -32,6 +33,17 @@ pub fn declarations() -> Vec<Declaration> {
     modules().iter().map(|module| module.declaration()).collect()
 }
 
+/// What the parts of the platform that own tables say of themselves.
+pub fn platform_declarations() -> Vec<Declaration> {
+    let part = |name, purpose| Declaration { name, purpose, uses: &[] };
+    vec![
+        part("audit", "Who did what to which record"),
+        part("auth", "Passwords, sessions and links: what lets people in"),
+        part("db", "What the unit is, and how often it was restored"),
+        part("http", "Answers that are kept, so that a repeated request happens once"),
+    ]
+}
+
 /// The schema of all owners, and who reads and writes which table; proven before anything else starts.
 ///
 /// # Errors
@@ -45,23 +57,35 @@ pub fn prove() -> Result<(Schema, Vec<Use>)> {
 /// Puts the modules and the platform together over an open database.
 pub fn compose(database: Database, settings: &Settings) -> App {
     let modules: Arc<[Box<dyn Module>]> = modules().into();
-    let nav = Nav { main: use_cases::console::NAV.to_vec(), modules: modules.iter().filter_map(|m| m.nav()).collect() };
+    let nav = Nav { main: console::NAV.to_vec(), modules: modules.iter().filter_map(|m| m.nav()).collect() };
     let auth = Auth::new(Arc::new(Users), settings.attempts);
-    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav) };
+    let viewer: FindViewer = Arc::new(|snapshot, who| {
+        let name = Profiles.of(snapshot, who.user)?.display_name.to_string();
+        Ok(Viewer::new(name, who))
+    });
+    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav), viewer };
     let origin = settings.origin().into();
     App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin }
 }
 
-/// Everything that answers requests.
-pub fn service(app: &App) -> Service {
+/// The parts of the platform that own tables.
+const PLATFORM: [(&str, &str); 4] = [
+    ("audit", "Who changed what, and when"),
+    ("auth", "Passwords, sessions and one-time links"),
+    ("db", "What this unit is, and its secret"),
+    ("http", "First answers, kept for repeated requests"),
+];
+
+/// Everything that answers requests; `matrix` is what [`prove`] found.
+pub fn service(app: &App, matrix: Vec<Use>) -> Service {
+    let map = ModuleMap::new(&declarations(), &PLATFORM, app.platform.database.schema(), matrix);
+    let document = Arc::new(openapi());
     let room = |routes: Option<Routes>, name| routes.map(|routes| http::of_room(routes, name));
     let mut routes = vec![room(use_cases::routes(app), "use_cases"), room(audit::routes(&app.platform), "audit")];
     routes.extend(app.modules.iter().map(|module| room(module.routes(&app.platform), module.declaration().name)));
-    routes.push(room(use_cases::console::routes(app), "console"));
+    routes.push(room(console::routes(app, map, &document), "console"));
     routes.push(room(page::assets(), "assets"));
     routes.push(room(Some(telemetry::routes(&app.platform)), "telemetry"));
-    // Made once: it never changes while the program runs.
-    let document = Arc::new(openapi());
     routes.push(Some(http::on(&document).get(http::openapi::show).at(warp::path!("api" / "openapi.json"))));
     routes.push(Some(http::nothing_here()));
     let site = app.platform.site.clone();

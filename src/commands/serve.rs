@@ -20,8 +20,6 @@ use crate::platform::http::{Limits, ListenerStats, Peer, Service, raise_file_lim
 use crate::platform::{http, telemetry};
 use crate::use_cases::{App, set_up};
 
-/// Connections that read the database at once; a read takes microseconds.
-const READERS: u32 = 6;
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Sessions, links and answers that have expired are removed so often.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -39,7 +37,7 @@ impl Serve {
         let mut settings = Settings::load(self.options, &folder.settings())?;
         telemetry::start_log(&settings.log)?;
         telemetry::start_figures()?;
-        let (schema, _) = app::prove()?;
+        let (schema, matrix) = app::prove()?;
         let _lock = folder.lock()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -54,9 +52,9 @@ impl Serve {
                 Some(address) => Some(bind(address, "metrics-listen").await?),
                 None => None,
             };
-            let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, READERS)?;
+            let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, settings.database)?;
             let app = app::compose(database.clone(), &settings);
-            serve(&app, &settings, listener, metrics_listener).await?;
+            serve(&app, app::service(&app, matrix), &settings, listener, metrics_listener).await?;
             tokio::task::spawn_blocking(move || database.close())
                 .await
                 .map_err(|e| Error::internal("closing the database", e))
@@ -68,6 +66,7 @@ impl Serve {
 
 async fn serve(
     app: &App,
+    service: Service,
     settings: &Settings,
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
@@ -76,14 +75,14 @@ async fn serve(
     let background = tokio::spawn(background(app.clone()));
     if let Some(listener) = metrics_listener {
         let (database, clock) = (app.platform.database.clone(), app.platform.database.clock().clone());
-        let service = Service::new(telemetry::open_route(database), settings.site.clone(), clock);
-        tokio::spawn(listen(listener, service, settings.clone(), stop.clone()));
+        let figures = Service::new(telemetry::open_route(database), settings.site.clone(), clock);
+        tokio::spawn(listen(listener, figures, settings.clone(), stop.clone()));
     }
     if let Some(link) = set_up::offer(app).await? {
         println!("Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n");
     }
     println!("Ashlar serves {} on http://{}", app.platform.database.folder().path().display(), settings.listen);
-    let drained = listen(listener, app::service(app), settings.clone(), stop).await;
+    let drained = listen(listener, service, settings.clone(), stop).await;
     tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
     background.abort();
     Ok(())

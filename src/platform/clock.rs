@@ -26,6 +26,11 @@ impl Time {
         self.timestamp().strftime("%Y-%m-%d %H:%M UTC").to_string()
     }
 
+    /// For lists: `2026-11-23`.
+    pub fn to_day(self) -> String {
+        self.timestamp().strftime("%Y-%m-%d").to_string()
+    }
+
     /// For file names: `20261123T224358Z`.
     pub fn to_compact(self) -> String {
         self.timestamp().strftime("%Y%m%dT%H%M%SZ").to_string()

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::auth::AttemptLimits;
+use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Proxies, SiteSettings};
 
@@ -44,6 +45,14 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub max_connections_per_address: Option<usize>,
 
+    /// Connections that read the database [default: 4]
+    #[arg(long, env = "ASHLAR_READERS", value_name = "N")]
+    pub readers: Option<NonZeroU32>,
+
+    /// Writes that are committed together, at most [default: 512]
+    #[arg(long, env = "ASHLAR_MAX_GROUP", value_name = "N")]
+    pub max_group: Option<NonZeroU32>,
+
     /// Sign-ins a minute from one address [default: 60]
     #[arg(long, env = "ASHLAR_SIGN_INS_PER_ADDRESS", value_name = "N")]
     pub sign_ins_per_address: Option<NonZeroU32>,
@@ -67,6 +76,7 @@ pub struct Settings {
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     pub attempts: AttemptLimits,
+    pub database: Tuning,
 }
 
 impl Settings {
@@ -76,9 +86,7 @@ impl Settings {
     /// If the file can't be read, has an unknown key or a wrong value; the text names it.
     pub fn load(flags: Options, path: &Path) -> Result<Settings> {
         let file: Options = match std::fs::read_to_string(path) {
-            Ok(text) => {
-                toml::from_str(&text).map_err(|e| Error::Internal(format!("{} is wrong: {e}", path.display())))?
-            }
+            Ok(text) => toml::from_str(&text).map_err(|e| wrong_file(path, &text, &e))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Options::default(),
             Err(e) => return Err(Error::internal(&format!("reading {}", path.display()), e)),
         };
@@ -95,6 +103,10 @@ impl Settings {
                 .max_connections_per_address
                 .or(file.max_connections_per_address)
                 .unwrap_or(1024),
+            database: Tuning {
+                readers: flags.readers.or(file.readers).map_or(Tuning::default().readers, NonZeroU32::get),
+                max_group: flags.max_group.or(file.max_group).map_or(Tuning::default().max_group, |n| n.get() as usize),
+            },
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),
                 sign_in_per_account: flags.sign_ins_per_account.or(file.sign_ins_per_account).unwrap_or(per_minute(10)),
@@ -107,6 +119,13 @@ impl Settings {
     pub fn origin(&self) -> String {
         self.site.public_origin.clone().unwrap_or_else(|| format!("http://{}", self.listen))
     }
+}
+
+/// One line that names the place.
+fn wrong_file(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let (line, why) = (before.matches('\n').count() + 1, error.message().replace('\n', " "));
+    Error::Internal(format!("{} is wrong in line {line}: {why}", path.display()))
 }
 
 /// Scheme, host and port, as browsers write an origin.

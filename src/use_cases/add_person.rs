@@ -11,7 +11,7 @@ use crate::platform::auth::Role;
 use crate::platform::error::Result;
 use crate::platform::http::{Call, Request, Saved, answers};
 
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddPerson {
     #[schema(format = Email, max_length = 254, example = "ann@example.org")]

@@ -8,7 +8,7 @@ use super::App;
 use super::people::must_be_or_manage;
 use crate::platform::audit;
 use crate::platform::db::Snapshot;
-use crate::platform::error::Result;
+use crate::platform::error::{Error, Result};
 use crate::platform::http::{Request, answers};
 use crate::platform::ids::UserId;
 
@@ -35,23 +35,30 @@ pub fn export_person(app: &App, snapshot: &Snapshot<'_>, id: UserId) -> Result<V
     responses((status = 200, body = Value), (status = 403, description = "neither oneself nor someone one looks after")),
 )]
 pub(super) async fn get(app: App, request: Request<String>) -> Result<Response> {
-    answers::json(StatusCode::OK, &read(&app, &request).await?)
+    let id = UserId::parse(&request.path, "person");
+    answers::json(StatusCode::OK, &read(&app, &request, Some(id)).await?)
 }
 
-/// The same as a file to keep.
-pub(super) async fn download(app: &App, request: &Request<String>) -> Result<Response> {
-    let mut response = answers::json(StatusCode::OK, &read(app, request).await?)?;
-    let disposition = HeaderValue::from_static("attachment; filename=\"my-data.json\"");
+/// The same as a file to keep; of whoever asks where no `id` is given.
+pub(super) async fn download<P>(
+    app: &App,
+    request: &Request<P>,
+    id: Option<Result<UserId>>,
+    file: &'static str,
+) -> Result<Response> {
+    let mut response = answers::json(StatusCode::OK, &read(app, request, id).await?)?;
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{file}\""));
+    let disposition = disposition.map_err(|e| Error::internal("naming a file", e))?;
     response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
-async fn read(app: &App, request: &Request<String>) -> Result<Value> {
-    let id = UserId::parse(&request.path, "person");
+async fn read<P>(app: &App, request: &Request<P>, id: Option<Result<UserId>>) -> Result<Value> {
     let it = app.clone();
     app.platform
         .scan("export_person", request, move |snapshot, who| {
-            let id = must_be_or_manage(&it, snapshot, who, id)?;
+            let id = must_be_or_manage(&it, snapshot, who, id.unwrap_or(Ok(who.user)))?;
             export_person(&it, snapshot, id)
         })
         .await

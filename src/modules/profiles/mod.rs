@@ -42,6 +42,11 @@ impl Profiles {
         snapshot.tables(Owner(())).find(user)?.ok_or(Error::NotFound("profile"))
     }
 
+    /// The profiles of users `first..=last`, by id.
+    pub fn between(&self, snapshot: &Snapshot<'_>, first: UserId, last: UserId) -> Result<Vec<Profile>> {
+        snapshot.tables(Owner(())).list_between(first, last)
+    }
+
     /// Changes a profile. `check` sees it as it is now and may refuse.
     pub fn edit(
         &self,
@@ -68,6 +73,16 @@ impl Profiles {
         words.sort_by_key(|word| word.len());
         let Some(longest) = words.pop() else { return Ok(Vec::new()) };
         snapshot.tables(Owner(())).search(&longest, &words, after, limit)
+    }
+
+    /// Users whose names are not found as they are written, for `ashlar doctor`.
+    pub fn mismatched(&self, snapshot: &Snapshot<'_>) -> Result<Vec<UserId>> {
+        snapshot.tables(Owner(())).list_mismatched()
+    }
+
+    /// Makes a user's name found as it is written.
+    pub fn reindex(&self, work: &UnitOfWork<'_>, user: UserId) -> Result<()> {
+        work.tables(Owner(())).reindex(user)
     }
 
     /// The users of all profiles, for `ashlar doctor`.

@@ -7,6 +7,7 @@ use warp::reply::Response;
 
 use super::{Entry, SubjectId};
 use crate::platform::Platform;
+use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{self, Cursor, Limit, Request, Routes, answers, on};
 
@@ -27,12 +28,27 @@ struct Query {
     subject: Option<String>,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
-struct AuditPage {
+#[derive(Default, Serialize, utoipa::ToSchema)]
+pub struct AuditPage {
     /// Newest first.
-    items: Vec<Entry>,
+    pub items: Vec<Entry>,
     #[schema(value_type = Option<String>)]
-    next_cursor: Option<Cursor<Entry>>,
+    pub next_cursor: Option<Cursor<Entry>>,
+}
+
+/// At most `limit` entries behind `cursor`, newest first; of one record where `subject` is given.
+pub fn page(
+    snapshot: &Snapshot<'_>,
+    subject: Option<SubjectId>,
+    cursor: Option<Cursor<Entry>>,
+    limit: u32,
+) -> Result<AuditPage> {
+    // One more than asked for tells whether there is a next page.
+    let mut items = super::list(snapshot, subject, cursor.map(|Cursor(id)| id), limit + 1)?;
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next_cursor = items.last().filter(|_| more).map(|last| Cursor(last.id));
+    Ok(AuditPage { items, next_cursor })
 }
 
 /// What has been changed, by whom, newest first.
@@ -47,19 +63,14 @@ struct AuditPage {
 )]
 async fn list(platform: Platform, request: Request) -> Result<Response> {
     let query = request.query();
-    let page = platform
+    let found = platform
         .read("audit", &request, move |snapshot, who| {
             who.must_be_staff()?;
             let Query { limit: Limit(limit), cursor, subject } = query?;
             let subject = subject.map(|text| SubjectId::parse(&text, "record")).transpose();
             let subject = subject.map_err(|_| Error::invalid("subject", "not an id"))?;
-            // One more than asked for tells whether there is a next page.
-            let mut items = super::list(snapshot, subject, cursor.map(|Cursor(id)| id), limit + 1)?;
-            let more = items.len() > limit as usize;
-            items.truncate(limit as usize);
-            let next_cursor = items.last().filter(|_| more).map(|last| Cursor(last.id));
-            Ok(AuditPage { items, next_cursor })
+            page(snapshot, subject, cursor, limit)
         })
         .await?;
-    answers::json(StatusCode::OK, &page)
+    answers::json(StatusCode::OK, &found)
 }

@@ -8,7 +8,7 @@ mod sqlite;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use api::{AuditApi, routes};
+pub use api::{AuditApi, AuditPage, page, routes};
 
 use super::clock::Time;
 use super::db::{self, Snapshot, UnitOfWork};

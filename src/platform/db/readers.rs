@@ -8,6 +8,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use super::connection::{self, BUSY_TIMEOUT, kernel};
+use super::fatal::caught;
 use super::scope::Ownership;
 use super::statement::Owner;
 use super::tables::{Running, Tables};
@@ -108,6 +109,17 @@ impl Readers {
     }
 }
 
+/// Runs `body` in one read transaction of a connection that is no one else's.
+pub(super) fn read_on<T>(
+    connection: &Connection,
+    name: &'static str,
+    now: Time,
+    body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+) -> Result<T> {
+    begin(connection).map_err(begin_failed)?;
+    finish(connection, name, now, body)
+}
+
 /// Takes the snapshot now: `BEGIN` alone would take it at the first read.
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     kernel(connection, "BEGIN")?;
@@ -126,17 +138,11 @@ fn finish<T>(
     now: Time,
     body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
 ) -> Result<T> {
-    /// Ends the transaction even if `body` panics: a connection that kept it would pin the WAL.
-    struct End<'c>(&'c Connection);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            if let Err(error) = kernel(self.0, "ROLLBACK") {
-                tracing::error!(%error, "a read transaction could not be ended");
-            }
-        }
+    let read = caught(name, || body(&Snapshot::new(connection, name, now)));
+    if let Err(error) = kernel(connection, "ROLLBACK") {
+        tracing::error!(%error, "a read transaction could not be ended, and holds the WAL");
     }
-    let _end = End(connection);
-    body(&Snapshot::new(connection, name, now))
+    read
 }
 
 fn begin_failed(error: rusqlite::Error) -> Error {

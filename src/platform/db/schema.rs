@@ -1,6 +1,6 @@
 //! What the migrations make, proven before they run: who owns which table, and that each owner stands alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -22,16 +22,22 @@ pub struct Migrations {
 }
 
 impl Migrations {
-    pub(super) fn runner(&self) -> Result<refinery::Runner> {
-        let files = self
-            .files
-            .iter()
-            .map(|(name, sql)| Migration::unapplied(name, sql))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| Error::internal(&format!("reading the migrations of `{}`", self.owner), e))?;
-        let mut runner = refinery::Runner::new(&files);
+    /// The files as refinery knows them.
+    pub(super) fn read(&self) -> Result<Vec<Migration>> {
+        let read = self.files.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect::<Result<_, _>>();
+        read.map_err(|e| Error::internal(&format!("reading the migrations of `{}`", self.owner), e))
+    }
+
+    /// Runs those that have not run yet, in one transaction and in their owner's scope, or says why they fail.
+    pub(super) fn run(&self, connection: &mut Connection, owners: Arc<Ownership>) -> Result<(), String> {
+        let files = self.read().map_err(|e| e.to_string())?;
+        // Grouped: a migration and the record that it ran are saved together.
+        let mut runner = refinery::Runner::new(&files).set_grouped(true);
         runner.set_migration_table_name(self.history_table());
-        Ok(runner)
+        connection.authorizer(Some(scope::authorizer(owners))).map_err(|e| e.to_string())?;
+        let ran = scope::within(Scope::Migration(self.owner), || runner.run(connection));
+        scope::lift_authorizer(connection).map_err(|e| e.to_string())?;
+        ran.map(drop).map_err(|e| scope::take_refusal().unwrap_or_else(|| chain(&e)))
     }
 
     /// Where refinery remembers which of these have run.
@@ -56,8 +62,48 @@ pub struct Use {
     pub write: bool,
 }
 
+/// Something in a database that is not as the migrations make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// table, index, trigger or view
+    pub kind: String,
+    pub name: String,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Missing,
+    Unknown,
+    Changed,
+}
+
+impl Difference {
+    /// Whether a table is missing, or belongs to nobody.
+    pub fn is_of_ownership(&self) -> bool {
+        self.kind == "table" && self.state != State::Changed
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Difference { kind, name, .. } = self;
+        match self.state {
+            State::Missing => write!(f, "the {kind} `{name}` is missing: bring back a backup with `ashlar restore`"),
+            State::Unknown => write!(
+                f,
+                "the {kind} `{name}` belongs to no module: move it to a database of its own, or drop it with sqlite3"
+            ),
+            State::Changed => write!(
+                f,
+                "the {kind} `{name}` is not as the migrations make it: bring back a backup with `ashlar restore`"
+            ),
+        }
+    }
+}
+
 impl Schema {
-    /// Runs each owner's migrations alone against a database in memory.
+    /// Runs each owner's migrations alone against a database in memory, then all together.
     ///
     /// # Errors
     /// [`Error::Boundary`] if one reaches into another's tables or could end a transaction that it shares.
@@ -76,15 +122,19 @@ impl Schema {
             }
             let mut alone = Connection::open_in_memory().map_err(|e| wrong(e.to_string()))?;
             alone.execute_batch("PRAGMA foreign_keys = OFF").map_err(|e| wrong(e.to_string()))?;
-            one.runner()?.run(&mut alone).map_err(|e| wrong(format!("do not run alone: {}", chain(&e))))?;
-            for table in names(&alone, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")? {
+            one.run(&mut alone, Arc::new(owners.clone())).map_err(|why| wrong(format!("do not run alone: {why}")))?;
+            let tables = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT GLOB 'sqlite_*'";
+            for table in names(&alone, tables)? {
                 if let Some(other) = owners.claim(&table, one.owner) {
                     return Err(wrong(format!("create `{table}`, which `{other}` owns")));
                 }
                 stands_alone(&alone, &table).map_err(&wrong)?;
             }
         }
-        Ok(Schema { owners: Arc::new(owners), migrations })
+        let schema = Schema { owners: Arc::new(owners), migrations };
+        // Together too: `DROP TABLE IF EXISTS` finds another's table only where that is.
+        schema.in_memory()?;
+        Ok(schema)
     }
 
     /// How many migrations there are in all: the schema's version.
@@ -139,16 +189,62 @@ impl Schema {
         if wrong.is_empty() { Ok(matrix(uses)) } else { Err(Error::Boundary(wrong.join("\n"))) }
     }
 
+    /// How what is in `connection` differs from what the migrations make; of a database that is up to date.
+    pub(super) fn differences(&self, connection: &Connection) -> Result<Vec<Difference>> {
+        let made = self.in_memory()?;
+        let made = scope::within(Scope::Kernel, || self.objects(&made))?;
+        let found = self.objects(connection)?;
+        let missing = made.iter().filter(|(object, _)| !found.contains_key(*object)).map(|(o, _)| (o, State::Missing));
+        let others = found.iter().filter_map(|(object, sql)| match made.get(object) {
+            None => Some((object, State::Unknown)),
+            Some(as_made) if spelled(as_made) != spelled(sql) => Some((object, State::Changed)),
+            Some(_) => None,
+        });
+        Ok(missing
+            .chain(others)
+            // An index that somebody added makes nothing wrong.
+            .filter(|((kind, _), state)| kind != "index" || *state == State::Missing)
+            .map(|((kind, name), state)| Difference { kind: kind.clone(), name: name.clone(), state })
+            .collect())
+    }
+
+    /// Tables, indexes, triggers and views by kind and name, but for those of SQLite, of replicas and of refinery.
+    fn objects(&self, connection: &Connection) -> Result<BTreeMap<(String, String), String>> {
+        let failed = |e: rusqlite::Error| Error::internal("reading the schema", e);
+        let mut statement =
+            connection.prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema").map_err(failed)?;
+        let objects = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).map_err(failed)?;
+        let mut objects: BTreeMap<(String, String), String> =
+            objects.collect::<rusqlite::Result<_>>().map_err(failed)?;
+        objects.retain(|(_, name), _| {
+            !name.starts_with("sqlite_")
+                && !name.starts_with("_litestream_")
+                && !self.migrations.iter().any(|one| one.history_table() == *name)
+        });
+        Ok(objects)
+    }
+
     /// An empty database of this schema, guarded as the real one is.
     fn in_memory(&self) -> Result<Connection> {
         let mut connection = Connection::open_in_memory().map_err(|e| Error::internal("opening memory", e))?;
+        let foreign_keys = |connection: &Connection, on: bool| {
+            connection.pragma_update(None, "foreign_keys", on).map_err(|e| Error::internal("opening memory", e))
+        };
+        foreign_keys(&connection, false)?;
         for one in self.migrations {
-            one.runner()?.run(&mut connection).map_err(|e| Error::internal("migrating in memory", chain(&e)))?;
+            one.run(&mut connection, self.owners.clone())
+                .map_err(|why| Error::Boundary(format!("ASH-104 migrations of `{}` fail: {why}", one.owner)))?;
         }
+        foreign_keys(&connection, true)?;
         connection::guard(&connection, self.owners.clone(), Arc::new(AtomicBool::new(false)))
             .map_err(|e| Error::internal("guarding memory", e))?;
         Ok(connection)
     }
+}
+
+/// SQL without what another version of SQLite may write in another way when it alters a table.
+fn spelled(sql: &str) -> String {
+    sql.chars().filter(|c| !c.is_whitespace() && !"\"`[]".contains(*c)).flat_map(char::to_lowercase).collect()
 }
 
 fn refusal(statement: &Statement, why: &str) -> String {
@@ -220,7 +316,7 @@ fn literal(text: &str) -> String {
 }
 
 /// An error with its causes: refinery keeps the one that matters in its source.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -236,12 +332,14 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 /// The first phrase in `sql` that could end the transaction that a group of closures shares, or put its checks
 /// off to the commit of all.
 pub(super) fn ends_transactions(sql: &str) -> Option<&'static str> {
-    const PHRASES: [(&[&str], &str); 5] = [
+    const PHRASES: [(&[&str], &str); 6] = [
         (&["OR", "ROLLBACK"], "OR ROLLBACK"),
         (&["CONFLICT", "ROLLBACK"], "ON CONFLICT ROLLBACK"),
         (&["RAISE", "(", "ROLLBACK"], "RAISE(ROLLBACK)"),
         (&["INITIALLY", "DEFERRED"], "INITIALLY DEFERRED"),
         (&["DEFER_FOREIGN_KEYS"], "defer_foreign_keys"),
+        // Invisible to the authorizer until it runs.
+        (&["VACUUM"], "VACUUM"),
     ];
     let words = words(sql);
     PHRASES
@@ -257,8 +355,8 @@ fn words(sql: &str) -> Vec<String> {
     while let Some(first) = rest.chars().next() {
         let skip = if rest.starts_with("--") {
             rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest[2..].find("*/").map_or(rest.len(), |end| end + 4)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.find("*/").map_or(rest.len(), |end| end + 4)
         } else if let Some(close) = match first {
             '\'' | '"' | '`' => Some(first),
             '[' => Some(']'),
@@ -272,7 +370,8 @@ fn words(sql: &str) -> Vec<String> {
             words.push(rest[..end].to_ascii_uppercase());
             end
         } else {
-            if !first.is_whitespace() {
+            // To SQLite a byte order mark is a space.
+            if !first.is_whitespace() && first != '\u{feff}' {
                 words.push(first.to_string());
             }
             first.len_utf8()

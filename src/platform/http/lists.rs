@@ -29,9 +29,16 @@ impl<'de> Deserialize<'de> for Limit {
 /// Where a list goes on: behind this item. Opaque to clients.
 pub struct Cursor<Kind>(pub Id<Kind>);
 
+impl<Kind> Cursor<Kind> {
+    /// As it stands in an address.
+    pub fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.uuid().as_bytes())
+    }
+}
+
 impl<Kind> Serialize for Cursor<Kind> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0.uuid().as_bytes()))
+        serializer.serialize_str(&self.text())
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod answers;
 mod connections;
+mod forms;
 mod idempotency;
 mod listener;
 mod lists;
@@ -17,6 +18,7 @@ mod service;
 mod socket;
 
 pub use connections::{Drained, ListenerStats};
+pub use forms::{Refusal, label_of, sentence};
 pub use idempotency::{Call, IdempotencyKey, Saved, erase, sweep, write};
 pub use listener::{Limits, Peer, raise_file_limit, serve as listen};
 pub use lists::{Cursor, Limit};

@@ -1,14 +1,17 @@
 //! The shell around every page: one stylesheet, navigation, who is signed in.
 
+use std::sync::LazyLock;
+
 use askama::Template;
 use bytes::Bytes;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::answers;
+use super::forms::sentence;
 use super::problem::Problem;
-use super::request::Head;
-use super::routes::{Routes, either};
+use super::request::{Head, Request};
+use super::routes::{Routes, either, on};
 use crate::platform::auth::{Principal, Token};
 use crate::platform::error::{Error, Result};
 
@@ -25,9 +28,9 @@ pub(super) fn cookie_name(secure: bool) -> &'static str {
 const COOKIE_MAX_AGE_S: u32 = 30 * 24 * 60 * 60;
 
 const STYLESHEET: &str = include_str!("assets/ashlar.css");
-const LOGO: &str = include_str!("assets/ashlar.svg");
-/// Changes with the stylesheet, so that browsers may keep it for ever.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+const MARK: &str = include_str!("assets/ashlar.svg");
+/// The stylesheet's address changes with its text, so that browsers may keep it.
+static STYLESHEET_PATH: LazyLock<String> = LazyLock::new(|| format!("/assets/ashlar.css?v={:016x}", fnv1a(STYLESHEET)));
 
 /// One entry of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,7 @@ impl NavItem {
     /// Whether the page at `path` belongs to this entry.
     fn is_current(&self, path: &str) -> bool {
         path == self.href
+            || (self.href == "/" && path.starts_with("/me/"))
             || (self.href != "/" && path.strip_prefix(self.href).is_some_and(|rest| rest.starts_with('/')))
     }
 }
@@ -68,7 +72,7 @@ struct Console<'a> {
     viewer: &'a Viewer,
     nav: &'a Nav,
     content: String,
-    style: &'static str,
+    style: &'a str,
 }
 
 #[derive(Template)]
@@ -76,13 +80,14 @@ struct Console<'a> {
 struct Gate<'a> {
     title: &'a str,
     content: String,
-    style: &'static str,
+    style: &'a str,
 }
 
 #[derive(Template)]
 #[template(path = "platform/http/templates/error.html", config = "src/askama.toml")]
 struct ErrorPage<'a> {
     problem: &'a Problem,
+    detail: String,
     request_id: String,
 }
 
@@ -96,18 +101,19 @@ pub fn console(
     content: &impl Template,
 ) -> Result<Response> {
     let content = render(content)?;
-    let page = Console { title, path: &head.path, viewer, nav, content, style: stylesheet_path() };
+    let page = Console { title, path: &head.path, viewer, nav, content, style: &STYLESHEET_PATH };
     html(status, &page)
 }
 
 /// A page for people who are not.
 pub fn gate(status: StatusCode, title: &str, content: &impl Template) -> Result<Response> {
-    html(status, &Gate { title, content: render(content)?, style: stylesheet_path() })
+    html(status, &Gate { title, content: render(content)?, style: &STYLESHEET_PATH })
 }
 
 /// What went wrong, for people.
 pub fn error(problem: &Problem, head: &Head) -> Result<Response> {
-    gate(problem.status(), &problem.title, &ErrorPage { problem, request_id: head.id.to_string() })
+    let page = ErrorPage { problem, detail: sentence(&problem.detail), request_id: head.id.to_string() };
+    gate(problem.status(), &problem.title, &page)
 }
 
 fn html(status: StatusCode, page: &impl Template) -> Result<Response> {
@@ -121,24 +127,37 @@ fn render(template: &impl Template) -> Result<String> {
     template.render().map_err(|e| Error::internal("rendering a page", e))
 }
 
-fn stylesheet_path() -> &'static str {
-    concat!("/assets/ashlar.css?v=", env!("CARGO_PKG_VERSION"))
-}
-
 /// The stylesheet and the mark.
 pub fn assets() -> Option<Routes> {
-    use warp::Filter;
-    let style = warp::path!("assets" / "ashlar.css").map(|| asset("text/css; charset=utf-8", STYLESHEET)).boxed();
-    let logo = warp::path!("assets" / "ashlar.svg").map(|| asset("image/svg+xml", LOGO)).boxed();
-    either([style, logo])
+    either([
+        on(&()).get(style).at(warp::path!("assets" / "ashlar.css")),
+        on(&()).get(mark).at(warp::path!("assets" / "ashlar.svg")),
+        on(&()).get(mark).at(warp::path!("favicon.ico")),
+    ])
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> Response {
+async fn style(_: (), request: Request) -> Result<Response> {
+    // Under another version's address it may change.
+    let current = STYLESHEET_PATH.ends_with(&format!("?{}", request.head.query));
+    let keep = if current { "public, max-age=31536000, immutable" } else { "public, max-age=300" };
+    Ok(asset("text/css; charset=utf-8", STYLESHEET, keep))
+}
+
+async fn mark(_: (), _: Request) -> Result<Response> {
+    Ok(asset("image/svg+xml", MARK, "public, max-age=86400"))
+}
+
+fn asset(content_type: &'static str, text: &'static str, keep: &'static str) -> Response {
     let mut response = answers::text(content_type, Bytes::from_static(text.as_bytes()));
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
-    headers.insert(header::ETAG, HeaderValue::from_static(VERSION));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
     response
+}
+
+/// FNV-1a: tells texts apart, and no more than that.
+///
+/// Source: <http://www.isthe.com/chongo/tech/comp/fnv/>.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Lets the browser keep the session.

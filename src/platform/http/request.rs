@@ -80,6 +80,11 @@ impl<P> Request<P> {
         self.actor_of(Some(who))
     }
 
+    /// Nobody, for the audit trail: who it is turns out only while the change is made.
+    pub fn nobody(&self) -> Actor {
+        self.actor_of(None)
+    }
+
     fn actor_of(&self, who: Option<&Principal>) -> Actor {
         let via = if self.is_api() { Via::Api } else { Via::Page };
         Actor { user: who.map(|who| who.user), via, request: Some(self.head.id) }
@@ -88,7 +93,9 @@ impl<P> Request<P> {
     /// What a `POST` needs to know of the request that asks for it.
     pub fn call(&self, who: Option<&Principal>) -> Result<Call> {
         let by = self.actor_of(who);
-        let key = self.head.headers.get("idempotency-key").map(|value| IdempotencyKey::parse(value.as_bytes()));
+        // Browsers send none with a form.
+        let key = self.head.headers.get("idempotency-key").filter(|_| self.is_api());
+        let key = key.map(|value| IdempotencyKey::parse(value.as_bytes()));
         let scope = format!("{} {}", self.head.method, self.head.path);
         Ok(Call::new(by, key.transpose()?.map(|key| (key, scope))))
     }
@@ -150,8 +157,9 @@ impl<P> Request<P> {
     }
 }
 
+/// Whether programs ask there, not browsers: the answer is JSON, the proof a bearer token.
 pub fn is_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/") || path == "/metrics"
+    path == "/api" || path.starts_with("/api/") && path != "/api/docs" || path == "/metrics"
 }
 
 /// Turns warp's stream of buffers into one of bytes.

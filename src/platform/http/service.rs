@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tracing::Instrument;
-use warp::http::{self, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use warp::http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use warp::reply::Response;
 
 use super::origin::{Proxies, check_same_origin};
@@ -131,16 +131,27 @@ impl Service {
 /// People who are not signed in are sent to the page where they can; others see what went wrong.
 fn page_of(problem: &Problem, head: &Head) -> Result<Response> {
     if problem.status() == StatusCode::UNAUTHORIZED {
-        return answers::see_other("/sign-in");
+        return answers::see_other(&sign_in_path(head));
     }
     page::error(problem, head)
+}
+
+/// The page to sign in on, from which a reader goes on to where they were.
+fn sign_in_path(head: &Head) -> String {
+    if head.method != Method::GET || head.path == "/" {
+        return "/sign-in".into();
+    }
+    let query = if head.query.is_empty() { String::new() } else { format!("?{}", head.query) };
+    let next: String = form_urlencoded::byte_serialize(format!("{}{query}", head.path).as_bytes()).collect();
+    format!("/sign-in?next={next}")
 }
 
 /// Headers that keep browsers from doing more with an answer than they should; `data` is what is no page.
 fn secure(headers: &mut HeaderMap, data: bool, https: bool) {
     let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
+    // Not `no-referrer`: with that, browsers call the origin of our own forms `null`.
+    set(header::REFERRER_POLICY, "same-origin");
     if https {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }

@@ -1,0 +1,200 @@
+//! A person's own page: profile, password, sessions, data, closing the account.
+
+use askama::Template;
+use serde::Deserialize;
+use warp::reply::Response;
+
+use super::person::ProfileForm;
+use super::{App, done, read, show_page};
+use crate::modules::users::{Email, User};
+use crate::platform::auth::{Kind, SessionId};
+use crate::platform::clock::Time;
+use crate::platform::error::{Error, Result};
+use crate::platform::http::{Refusal, Request, answers, page};
+use crate::use_cases::change_password::ChangePassword;
+use crate::use_cases::{
+    Person, change_password as change_password_case, close_account, export_person, profile, sessions,
+};
+
+#[derive(Template)]
+#[template(path = "use_cases/console/templates/home.html", config = "src/askama.toml")]
+struct Home {
+    person: Person,
+    sessions: Vec<SessionRow>,
+    done: Option<&'static str>,
+    profile: ProfileForm,
+    profile_refused: Refusal,
+    password_refused: Refusal,
+}
+
+struct SessionRow {
+    id: SessionId,
+    device: String,
+    created_at: Time,
+    expires_at: Time,
+    current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "use_cases/console/templates/close_account.html", config = "src/askama.toml")]
+struct CloseAccount<'a> {
+    user: User,
+    typed: String,
+    refused: &'a Refusal,
+}
+
+/// `GET /`
+pub(super) async fn show(app: App, request: Request) -> Result<Response> {
+    home(&app, &request, None, Refusal::default(), Refusal::default()).await
+}
+
+/// The page, with what was typed where the profile was refused.
+async fn home(
+    app: &App,
+    request: &Request,
+    typed: Option<ProfileForm>,
+    profile_refused: Refusal,
+    password_refused: Refusal,
+) -> Result<Response> {
+    let (viewer, (person, sessions)) = read(app, "home", request, |app, snapshot, who| {
+        let person = app.person(snapshot, who.user)?;
+        let row = |session: crate::platform::auth::Session| SessionRow {
+            current: session.id == who.session,
+            id: session.id,
+            device: device(session.kind, &session.label),
+            created_at: session.created_at,
+            expires_at: session.expires_at,
+        };
+        let sessions = app.platform.auth.sessions(snapshot, who.user)?.into_iter().map(row).collect();
+        Ok((person, sessions))
+    })
+    .await?;
+    let status = if profile_refused.is_none() { password_refused.status() } else { profile_refused.status() };
+    let profile = typed.unwrap_or_else(|| ProfileForm::of(&person.profile));
+    let content = Home { person, sessions, done: done(&request.head), profile, profile_refused, password_refused };
+    let response = page::console(status, &request.head, &app.platform.nav, &viewer, "Home", &content)?;
+    Ok(content.password_refused.stamp(content.profile_refused.stamp(response)))
+}
+
+/// `POST /me/profile`
+pub(super) async fn edit_profile(app: App, mut request: Request) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    let form: ProfileForm = request.form().await?;
+    let edited = profile::edit_profile(&app, request.actor(&who), who.user, form.change(), Some(form.if_match())).await;
+    match edited {
+        Ok(_) => answers::see_other("/?done=profile-saved"),
+        Err(error) => home(&app, &request, Some(form), Refusal::of(error)?, Refusal::default()).await,
+    }
+}
+
+/// `POST /me/password`
+pub(super) async fn change_password(app: App, mut request: Request) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    let form: ChangePassword = request.form().await?;
+    match change_password_case::change_password(&app, request.actor(&who), who, form).await {
+        Ok(()) => answers::see_other("/?done=password-changed"),
+        Err(error) => home(&app, &request, None, Refusal::default(), Refusal::of(error)?).await,
+    }
+}
+
+/// `POST /me/sessions/{id}/end`
+pub(super) async fn end_session(app: App, request: Request<String>) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    let id = SessionId::parse(&request.path, "session")?;
+    match sessions::end_one(&app, request.actor(&who), who, id).await {
+        // Ended twice is ended.
+        Ok(()) | Err(Error::NotFound(_)) => answers::see_other("/?done=session-ended#sessions"),
+        Err(error) => Err(error),
+    }
+}
+
+/// `POST /me/sessions/end-others`
+pub(super) async fn end_other_sessions(app: App, request: Request) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    sessions::end_many(&app, request.actor(&who), who, Some(who.session)).await?;
+    answers::see_other("/?done=sessions-ended#sessions")
+}
+
+/// `GET /me/export`
+pub(super) async fn export(app: App, request: Request) -> Result<Response> {
+    export_person::download(&app, &request, None, "my-data.json").await
+}
+
+/// `GET /me/close`
+pub(super) async fn show_close(app: App, request: Request) -> Result<Response> {
+    close_page(&app, &request, String::new(), Refusal::default()).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirmation {
+    pub confirm: String,
+}
+
+impl Confirmation {
+    /// Refuses any other address than the one that is to go.
+    pub fn check(&self, user: &User) -> Result<()> {
+        match Email::parse(&self.confirm) {
+            Ok(typed) if typed.key() == user.email.key() => Ok(()),
+            _ => Err(Error::invalid("confirm", "this is not the address")),
+        }
+    }
+}
+
+/// `POST /me/close`
+pub(super) async fn close(app: App, mut request: Request) -> Result<Response> {
+    let form: Confirmation = request.form().await?;
+    let it = app.clone();
+    let asks = app
+        .platform
+        .read("close_own_account", &request, move |snapshot, who| Ok((*who, it.users.get(snapshot, who.user)?)));
+    let (who, user) = asks.await?;
+    let closed = match form.check(&user) {
+        Ok(()) => close_account::close_account(&app, request.actor(&who), who, who.user).await,
+        Err(error) => Err(error),
+    };
+    match closed {
+        Ok(()) => {
+            let response = answers::see_other("/sign-in?done=closed")?;
+            page::sign_out_cookie(response, app.platform.site.is_secure())
+        }
+        Err(error) => close_page(&app, &request, form.confirm, Refusal::of(error)?.only(&["confirm"])).await,
+    }
+}
+
+async fn close_page(app: &App, request: &Request, typed: String, refused: Refusal) -> Result<Response> {
+    let (viewer, user) =
+        read(app, "close_own_account", request, |app, snapshot, who| app.users.get(snapshot, who.user)).await?;
+    let content = CloseAccount { user, typed, refused: &refused };
+    show_page(app, &request.head, &viewer, "Close your account?", &refused, &content)
+}
+
+/// What a browser calls itself, in short: `Firefox on Linux`.
+fn device(kind: Kind, label: &str) -> String {
+    // The first that matches: most browsers name others too.
+    const BROWSERS: [(&str, &str); 6] = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let find =
+        |known: &[(&str, &'static str)]| known.iter().find(|(mark, _)| label.contains(mark)).map(|(_, name)| *name);
+    match (kind, find(&BROWSERS), find(&SYSTEMS)) {
+        (Kind::Token, ..) => format!("API token ({label})"),
+        (Kind::Session, Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Kind::Session, Some(browser), None) => browser.to_owned(),
+        (Kind::Session, None, _) => label.chars().take(60).collect(),
+    }
+}

@@ -1,0 +1,137 @@
+//! The console: pages over the same use cases as the API.
+//!
+//! A page reads who looks at it and what they see in one snapshot. A form that was taken redirects, so that
+//! reloading does not send it again; one that was not is shown once more with what was typed.
+
+mod audit;
+mod changes;
+mod docs;
+mod gate;
+mod home;
+mod modules;
+mod people;
+mod person;
+
+use askama::Template;
+use utoipa::openapi::OpenApi;
+use warp::path as at;
+use warp::reply::Response;
+
+pub use modules::{ModuleMap, Part};
+
+use super::App;
+use crate::platform::auth::Principal;
+use crate::platform::db::Snapshot;
+use crate::platform::error::Result;
+use crate::platform::http::page::{self, NavItem, Viewer};
+use crate::platform::http::{self, Head, Refusal, Request, Routes, on};
+
+pub const NAV: [NavItem; 5] = [
+    NavItem { label: "Home", href: "/", for_members: true },
+    NavItem { label: "People", href: "/people", for_members: false },
+    NavItem { label: "Audit", href: "/audit", for_members: false },
+    NavItem { label: "Modules", href: "/modules", for_members: false },
+    NavItem { label: "API docs", href: "/api/docs", for_members: true },
+];
+
+/// The console's pages; `map` and `document` never change while the program runs.
+pub fn routes(app: &App, map: ModuleMap, document: &OpenApi) -> Option<Routes> {
+    let (modules, docs) = (modules::page(app, map), docs::page(app, document));
+    http::either([
+        on(app).get(gate::show_set_up).post(gate::set_up).at(at!("set-up" / String)),
+        on(app).get(gate::show_sign_up).post(gate::sign_up).at(at!("sign-up")),
+        on(app).get(gate::show_sign_in).post(gate::sign_in).at(at!("sign-in")),
+        on(app).post(gate::sign_out).at(at!("sign-out")),
+        on(app).get(gate::show_password).post(gate::set_password).at(at!("password" / String)),
+        on(app).get(home::show).at(warp::path::end()),
+        on(app).get(home::show).post(home::edit_profile).at(at!("me" / "profile")),
+        on(app).get(home::show).post(home::change_password).at(at!("me" / "password")),
+        on(app).post(home::end_session).at(at!("me" / "sessions" / String / "end")),
+        on(app).post(home::end_other_sessions).at(at!("me" / "sessions" / "end-others")),
+        on(app).get(home::export).at(at!("me" / "export")),
+        on(app).get(home::show_close).post(home::close).at(at!("me" / "close")),
+        on(app).get(people::list).at(at!("people")),
+        on(app).get(people::show_add).post(people::add).at(at!("people" / "add")),
+        on(app).get(person::show).post(person::change).at(at!("people" / String)),
+        on(app).get(person::show_edit).post(person::edit).at(at!("people" / String / "edit")),
+        on(app).get(person::show).post(person::password_link).at(at!("people" / String / "password-link")),
+        on(app).get(person::export).at(at!("people" / String / "export")),
+        on(app).get(person::show_delete).post(person::delete).at(at!("people" / String / "delete")),
+        on(app).get(audit::list).at(at!("audit")),
+        on(&modules).get(modules::show).at(at!("modules")),
+        on(&docs).get(docs::show).at(at!("api" / "docs")),
+    ])
+}
+
+/// Reads a page's content, and who looks at it, in one snapshot.
+async fn read<P, T, F>(app: &App, name: &'static str, request: &Request<P>, body: F) -> Result<(Viewer, T)>
+where
+    F: FnOnce(&App, &Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let it = app.clone();
+    app.platform
+        .read(name, request, move |snapshot, who| {
+            let content = body(&it, snapshot, who)?;
+            let name = it.profiles.of(snapshot, who.user)?.display_name.to_string();
+            Ok((Viewer::new(name, who), content))
+        })
+        .await
+}
+
+/// A page of the console, with a form on it that may have been refused.
+fn show_page(
+    app: &App,
+    head: &Head,
+    viewer: &Viewer,
+    title: &str,
+    refused: &Refusal,
+    content: &impl Template,
+) -> Result<Response> {
+    let response = page::console(refused.status(), head, &app.platform.nav, viewer, title, content)?;
+    Ok(refused.stamp(response))
+}
+
+/// What the page before has done, named by `?done=…` in the address.
+const DONE: [(&str, &str); 15] = [
+    ("added", "The person is added. They can’t sign in yet: create a password link and send it to them."),
+    ("changed", "The change is saved."),
+    ("closed", "Your account is closed and your data is deleted."),
+    ("deleted", "The person and their data are deleted."),
+    ("disabled", "The person is disabled and signed out everywhere."),
+    ("enabled", "The person can sign in again."),
+    ("password-changed", "Your password is changed."),
+    ("password-set", "Your password is set. Sign in with it now."),
+    ("profile-saved", "The profile is saved."),
+    ("role-changed", "The role is changed."),
+    ("session-ended", "The session has ended."),
+    ("sessions-ended", "You are signed out everywhere else."),
+    ("set-up", "Ashlar is set up, and you are its owner."),
+    ("signed-out", "You are signed out."),
+    ("signed-up", "Welcome. Your account is ready."),
+];
+
+/// The message of `?done=…`; only ours, never text from the address.
+fn done(head: &Head) -> Option<&'static str> {
+    let key = parameter(head, "done")?;
+    DONE.iter().find(|(known, _)| *known == key).map(|(_, message)| *message)
+}
+
+fn parameter(head: &Head, name: &str) -> Option<String> {
+    form_urlencoded::parse(head.query.as_bytes())
+        .find(|(key, value)| key == name && !value.is_empty())
+        .map(|(_, value)| value.into_owned())
+}
+
+/// A list's page: what it is narrowed to, and where it goes on.
+fn page_path(path: &str, filter: &str, value: &str, cursor: Option<String>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if !value.is_empty() {
+        query.append_pair(filter, value);
+    }
+    if let Some(cursor) = cursor {
+        query.append_pair("cursor", &cursor);
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
