@@ -12,7 +12,7 @@ use crate::platform::http::{Request, answers};
 use crate::platform::ids::UserId;
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ChangePerson {
     pub role: Option<Role>,
     pub state: Option<State>,

@@ -12,6 +12,7 @@ use crate::support::{TestApp, program};
 #[tokio::test]
 async fn a_thousand_idle_or_slow_clients_keep_nobody_out() {
     let app = TestApp::start().await;
+    let before = app.peak_memory_kib();
     let mut held: Vec<TcpStream> = Vec::new();
     for n in 0..1200 {
         let mut connection = app.connect();
@@ -22,6 +23,8 @@ async fn a_thousand_idle_or_slow_clients_keep_nobody_out() {
     }
 
     must_be_served(&app).await;
+    let grown = app.peak_memory_kib() - before;
+    assert!(grown < 48 * 1024, "{grown} KiB");
 }
 
 #[tokio::test]
@@ -70,7 +73,7 @@ async fn slow_clients_are_closed_after_their_time() {
     for (slow, expected, limit_s) in [(idle, "", 10), (header, "", 10), (body, "HTTP/1.1 408 ", 20)] {
         let (took, answer) = slow.join().unwrap();
         assert!(answer.starts_with(expected), "{answer}");
-        let seconds = limit_s - 1..limit_s + 4;
+        let seconds = limit_s - 1..limit_s + 8;
         assert!(seconds.contains(&took.as_secs()), "{took:?} instead of {limit_s} s");
     }
     must_be_served(&app).await;

@@ -29,12 +29,16 @@ async fn every_line_about_a_request_has_its_id_and_none_a_secret() {
     app.ask(&redeem, "", json!({ "password": "quarry ladder 92 moss" })).await;
     app.get(&format!("/password/{link}")).send().await.unwrap();
     app.get("/api/nothing%0d%0aforged?token=query-secret-3").send().await.unwrap();
+    app.raw("GET /api/y\u{9b}31mRED\u{202e} HTTP/1.0\r\n\r\n".as_bytes());
+    let form = json!({ "\u{9b}31m\n\u{1b}[31m": 1 });
+    app.ask("POST /api/sessions", "", form).await;
     app.stop();
 
     let log = std::fs::read_to_string(path).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let requests: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
     assert!(requests.len() >= 10);
+    assert!(!log.contains(['\u{9b}', '\u{1b}', '\u{202e}']), "what would command a terminal");
     assert!(requests.iter().all(|line| line["span"]["id"].is_string() && line["span"]["path"].is_string()));
     let of_wrong = requests.iter().find(|line| line["span"]["id"] == wrong.header("x-request-id")).unwrap();
     assert_eq!((&of_wrong["status"], &of_wrong["why"]), (&json!(401), &json!("wrong address or password")));

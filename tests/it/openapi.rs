@@ -163,6 +163,10 @@ fn every_operation_says_all_that_a_client_must_know() {
             assert_eq!(body["required"], true, "{name}");
             let schema = resolved(&body["content"]["application/json"]["schema"]);
             assert_eq!(schema["additionalProperties"], false, "{name} refuses unknown fields, so it must say so");
+            for (field, schema) in properties(schema).0 {
+                let default = schema.get("default").filter(|_| name.starts_with("PATCH"));
+                assert_eq!(default, None, "{name} {field}: what is absent stays, so a client must not fill it in");
+            }
         }
     }
     assert!(ids.len() >= 20);

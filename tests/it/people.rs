@@ -181,7 +181,7 @@ async fn an_export_has_everything_and_closing_takes_it_all_away() {
         add(&app, &owner, &format!("quagmire{n}@example.org"), &format!("Xanthippe{n} Quagmire")).await;
     }
     let form = json!({ "email": "quagmire@example.org", "password": "violet-anvil-tuesday", "display_name": "Ünique Quagmire" });
-    let signed_up = app.send(app.asking("POST /api/sign-up", "", form).header("idempotency-key", "k1")).await;
+    let signed_up = app.send(app.asking("POST /api/sign-up", "", form.clone()).header("idempotency-key", "k1")).await;
     let (id, token) = (signed_up.body["user"]["id"].as_str().unwrap(), signed_up.body["token"].as_str().unwrap());
     let profile = json!({ "bio": "Quagmire lays bricks", "phone": "+41 44 123 45 67", "pronouns": "quag/mire" });
     app.ask(&format!("PATCH /api/profiles/{id}"), token, profile).await;
@@ -230,9 +230,11 @@ async fn an_export_has_everything_and_closing_takes_it_all_away() {
             assert_eq!(found, 0, "{word} in {file}");
         }
     }
-    // The address is free again, and the old key with it.
+    // The address is free again, and the answer to the old key is gone.
     let again = TestApp::start_in(&app.folder, &[]).await;
-    assert_eq!(again.sign_up("quagmire@example.org").await["user"]["role"], "member");
+    let fresh = again.send(again.asking("POST /api/sign-up", "", form).header("idempotency-key", "k1")).await;
+    assert_eq!((fresh.status, fresh.header("idempotency-replayed")), (201, ""));
+    assert_ne!(fresh.body["user"]["id"], id);
 }
 
 async fn add(app: &TestApp, token: &str, email: &str, name: &str) {

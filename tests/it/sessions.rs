@@ -91,17 +91,19 @@ async fn the_cookie_of_pages_does_not_open_the_api() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_its_time_is_over() {
-    let mut app = TestApp::start().await;
-    let token = app.sign_up("ann@example.org").await["token"].as_str().unwrap().to_owned();
-    app.stop();
-    let database = rusqlite::Connection::open(app.folder.join("ashlar.db")).unwrap();
-    database.execute("UPDATE auth_sessions SET expires_at = ?1", [1_000_000]).unwrap();
-    drop(database);
+async fn a_session_ends_when_its_time_is_over_and_lets_nobody_in_who_is_disabled_or_gone() {
+    for change in
+        ["UPDATE auth_sessions SET expires_at = 1000000", "UPDATE users SET state = 'disabled'", "DELETE FROM users"]
+    {
+        let mut app = TestApp::start().await;
+        let token = app.sign_up("ann@example.org").await["token"].as_str().unwrap().to_owned();
+        app.stop();
+        rusqlite::Connection::open(app.folder.join("ashlar.db")).unwrap().execute(change, []).unwrap();
 
-    let again = TestApp::start_in(&app.folder, &[]).await;
+        let again = TestApp::start_in(&app.folder, &[]).await;
 
-    assert_eq!(again.ask("GET /api/me", &token, Value::Null).await.status, 401);
+        assert_eq!(again.ask("GET /api/me", &token, Value::Null).await.status, 401, "{change}");
+    }
 }
 
 #[tokio::test]

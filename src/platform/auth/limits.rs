@@ -81,3 +81,24 @@ fn network(client: IpAddr) -> IpAddr {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_make_us_remember_is_bounded() {
+        // At this rate an attempt is forgotten after 10 µs.
+        let often = NonZeroU32::new(6_000_000).unwrap();
+        let limits =
+            AttemptLimits { sign_in_per_address: often, sign_in_per_account: often, sign_up_per_address: often };
+        let attempts = Attempts::new(limits);
+
+        for n in 0..50_000_u32 {
+            attempts.sign_in(IpAddr::from(n.to_be_bytes()), Some(format!("p{n}@example.org"))).unwrap();
+        }
+
+        assert!(attempts.sign_in_account.len() <= TIDY_EVERY as usize, "{}", attempts.sign_in_account.len());
+        assert!(attempts.sign_in_address.len() <= TIDY_EVERY as usize, "{}", attempts.sign_in_address.len());
+    }
+}

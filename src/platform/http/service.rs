@@ -71,8 +71,9 @@ impl Service {
             cookie: page::cookie_name(self.site.is_secure()),
             headers,
         });
-        let span =
-            tracing::info_span!("request", id = %head.id, method = %head.method, path = %logged_path(&head.path));
+        // Escaped: a path may hold characters that command a terminal.
+        let path = logged_path(&head.path).escape_debug();
+        let span = tracing::info_span!("request", id = %head.id, method = %head.method, %path);
         let api = is_api(&head.path);
         let public = self.site.public_origin.as_deref();
         let answer: Pin<Box<dyn Future<Output = Response> + Send>> =
@@ -184,7 +185,8 @@ fn log(head: &Head, response: &Response, failed: Option<Failed>, start: Instant)
     metrics::counter!("ashlar_requests_total", "module" => room, "status" => class(status)).increment(1);
     metrics::histogram!("ashlar_request_seconds", "module" => room).record(took);
     let ms = took.as_millis() as u64;
-    let why = failed.as_ref().map(|Failed(why)| &**why);
+    // It may name a field that the client made up.
+    let why = failed.map(|Failed(why)| why.replace(char::is_control, "\u{fffd}"));
     let client = head.client;
     if status.is_server_error() {
         tracing::error!(status = status.as_u16(), ms, %client, why, "failed");
