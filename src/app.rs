@@ -63,7 +63,14 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         let name = Profiles.of(snapshot, who.user)?.display_name.to_string();
         Ok(Viewer::new(name, who))
     });
-    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav), viewer };
+    let platform = Platform {
+        database,
+        auth,
+        site: settings.site.clone(),
+        nav: Arc::new(nav),
+        viewer,
+        connections: Arc::default(),
+    };
     let origin = settings.origin().into();
     App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin }
 }

@@ -50,6 +50,8 @@ enum Command {
 
 /// Runs one command: exit code 0 done, 1 failed, 2 wrong usage.
 pub fn run() -> ExitCode {
+    // The database holds secrets: no file that this process makes is for others to read.
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     let CommandLine { data, command } = CommandLine::parse();
     let done: Result<ExitCode> = match command {
         Command::Serve(serve) => serve.run(&data).map(|()| ExitCode::SUCCESS),

@@ -74,15 +74,15 @@ async fn serve(
     let stop = stop_signal()?;
     let background = tokio::spawn(background(app.clone()));
     if let Some(listener) = metrics_listener {
-        let (database, clock) = (app.platform.database.clone(), app.platform.database.clock().clone());
-        let figures = Service::new(telemetry::open_route(database), settings.site.clone(), clock);
-        tokio::spawn(listen(listener, figures, settings.clone(), stop.clone()));
+        let clock = app.platform.database.clock().clone();
+        let figures = Service::new(telemetry::open_route(&app.platform), settings.site.clone(), clock);
+        tokio::spawn(listen(listener, figures, settings.clone(), Arc::default(), stop.clone()));
     }
     if let Some(link) = set_up::offer(app).await? {
         println!("Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n");
     }
     println!("Ashlar serves {} on http://{}", app.platform.database.folder().path().display(), settings.listen);
-    let drained = listen(listener, service, settings.clone(), stop).await;
+    let drained = listen(listener, service, settings.clone(), app.platform.connections.clone(), stop).await;
     tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
     background.abort();
     Ok(())
@@ -92,6 +92,7 @@ async fn listen(
     listener: TcpListener,
     service: Service,
     settings: Settings,
+    stats: Arc<ListenerStats>,
     mut stop: watch::Receiver<bool>,
 ) -> http::Drained {
     let limits = Limits {
@@ -100,7 +101,6 @@ async fn listen(
         ..Limits::default()
     };
     let proxies = settings.site.proxies.0.clone();
-    let stats = Arc::new(ListenerStats::default());
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         // The listener puts it into every request.
         let peer = request.extensions().get::<Peer>().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |Peer(peer)| *peer);

@@ -21,7 +21,7 @@ use auth::{Auth, Principal};
 use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
 use http::page::{self, Viewer};
-use http::{Call, Head, Refusal, Request, Saved, SiteSettings};
+use http::{Call, Head, ListenerStats, Refusal, Request, Saved, SiteSettings};
 
 /// Finds who looks at a page, as its head shows them; `app.rs` wires what knows their names.
 pub type FindViewer = Arc<dyn Fn(&Snapshot<'_>, &Principal) -> Result<Viewer> + Send + Sync>;
@@ -34,6 +34,8 @@ pub struct Platform {
     pub site: Arc<SiteSettings>,
     pub nav: Arc<page::Nav>,
     pub viewer: FindViewer,
+    /// Figures of the listener.
+    pub connections: Arc<ListenerStats>,
 }
 
 impl Platform {

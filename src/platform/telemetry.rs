@@ -2,13 +2,14 @@
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use warp::reply::Response;
 
 use super::Platform;
-use super::db::{self, Database};
+use super::db;
 use super::error::{Error, Result};
 use super::http::{self, Request, Routes, answers, on};
 
@@ -46,24 +47,35 @@ pub fn upkeep() {
 }
 
 /// All figures, in Prometheus' text format.
-pub fn render(database: &Database) -> String {
+pub fn render(platform: &Platform) -> String {
+    let Platform { database, connections, .. } = platform;
     for (module, meter) in db::meters() {
         metrics::counter!("ashlar_sqlite_statements_total", "module" => module).absolute(meter.statements());
         metrics::counter!("ashlar_sqlite_rows_total", "module" => module).absolute(meter.rows_total());
         metrics::gauge!("ashlar_sqlite_seconds_total", "module" => module).set(meter.seconds());
+    }
+    metrics::gauge!("ashlar_connections_open").set(connections.open.load(Relaxed) as f64);
+    let totals = [
+        ("accepted", &connections.accepted_total),
+        ("evicted", &connections.evicted_total),
+        ("refused", &connections.refused_total),
+        ("timed out", &connections.timed_out_total),
+    ];
+    for (what, total) in totals {
+        metrics::counter!("ashlar_connections_total", "what" => what).absolute(total.load(Relaxed));
     }
     metrics::gauge!("ashlar_write_queue_length").set(database.queue_length() as f64);
     FIGURES.get().map(PrometheusHandle::render).unwrap_or_default()
 }
 
 /// `GET /metrics` for those who may reach a listener of its own.
-pub fn open_route(database: Database) -> Routes {
-    let figures = on(&database).get(open_figures).at(warp::path!("metrics"));
+pub fn open_route(platform: &Platform) -> Routes {
+    let figures = on(platform).get(open_figures).at(warp::path!("metrics"));
     http::either([figures, http::nothing_here()]).unwrap_or_else(http::nothing_here)
 }
 
-async fn open_figures(database: Database, _request: Request) -> Result<Response> {
-    Ok(answers::text(CONTENT_TYPE, render(&database)))
+async fn open_figures(platform: Platform, _request: Request) -> Result<Response> {
+    Ok(answers::text(CONTENT_TYPE, render(&platform)))
 }
 
 /// `GET /metrics` for staff.
@@ -73,5 +85,5 @@ pub fn routes(platform: &Platform) -> Routes {
 
 async fn figures(platform: Platform, request: Request) -> Result<Response> {
     platform.principal(&request).await?.must_be_staff()?;
-    Ok(answers::text(CONTENT_TYPE, render(&platform.database)))
+    Ok(answers::text(CONTENT_TYPE, render(&platform)))
 }

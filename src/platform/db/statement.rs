@@ -18,11 +18,11 @@ pub trait Owner {
 #[derive(Debug)]
 pub struct Statement {
     /// Who may run it.
-    pub owner: &'static str,
+    pub(super) owner: &'static str,
     /// The text with its owner's tag in front, so that no other owner's cached statement is ever taken for it.
-    pub text: &'static str,
-    pub file: &'static str,
-    pub line: u32,
+    pub(super) text: &'static str,
+    pub(super) file: &'static str,
+    pub(super) line: u32,
 }
 
 impl Statement {
