@@ -30,6 +30,8 @@ pub struct Head {
     pub headers: HeaderMap,
     /// Who asks, by address: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// What the session cookie is called here.
+    pub cookie: &'static str,
 }
 
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
@@ -63,7 +65,7 @@ impl<P> Request<P> {
         let cookies = self.head.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs
-            .find(|(name, _)| *name == super::page::COOKIE || *name == super::page::SECURE_COOKIE)
+            .find(|(name, _)| *name == self.head.cookie)
             .and_then(|(_, token)| Token::parse(token))
             .ok_or(Error::Unauthenticated("sign in first"))
     }

@@ -69,6 +69,7 @@ impl Service {
             query: parts.uri.query().unwrap_or("").to_owned(),
             client: self.site.proxies.client(peer, &headers),
             headers,
+            cookie: page::cookie_name(self.site.is_secure()),
         });
         let span =
             tracing::info_span!("request", id = %head.id, method = %head.method, path = %logged_path(&head.path));
@@ -161,6 +162,7 @@ fn secure(headers: &mut HeaderMap, api: bool, https: bool) {
              frame-ancestors 'none'",
         );
         set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
 }
 
