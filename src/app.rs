@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use utoipa::OpenApi;
-use warp::Filter;
-use warp::http::StatusCode;
 
 use crate::modules::billing::Billing;
 use crate::modules::profiles::Profiles;
@@ -16,7 +14,7 @@ use crate::platform::config::Settings;
 use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
 use crate::platform::error::Result;
 use crate::platform::http::page::Nav;
-use crate::platform::http::{self, Routes, Service, answers, page};
+use crate::platform::http::{self, Routes, Service, page};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
 use crate::use_cases::console::{self, ModuleMap};
@@ -73,7 +71,7 @@ pub fn service(app: &App, matrix: Vec<Use>) -> Service {
     routes.push(room(console::routes(app, map, &document), "console"));
     routes.push(room(page::assets(), "assets"));
     routes.push(room(Some(telemetry::routes(&app.platform)), "telemetry"));
-    routes.push(Some(document_route(document)));
+    routes.push(Some(http::on(&document).get(http::openapi::show).at(warp::path!("api" / "openapi.json"))));
     routes.push(Some(http::nothing_here()));
     let site = app.platform.site.clone();
     // `nothing_here` is always among them.
@@ -98,11 +96,4 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         document.merge(module.api());
     }
     http::openapi::complete(document)
-}
-
-fn document_route(document: Arc<utoipa::openapi::OpenApi>) -> Routes {
-    warp::path!("api" / "openapi.json")
-        .and(warp::get())
-        .map(move || answers::json(StatusCode::OK, &*document).unwrap_or_else(|error| http::error_response(&error)))
-        .boxed()
 }

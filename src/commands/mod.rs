@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::app;
 use crate::platform::clock::Clock;
 use crate::platform::config::{Options, Settings};
-use crate::platform::db::{Database, Folder, Lock, Role};
+use crate::platform::db::{Database, Folder, Lock, Role, Tuning};
 use crate::platform::error::{Error, Result};
 use crate::use_cases::App;
 
@@ -62,7 +62,7 @@ fn open(data: &Path) -> Result<Unit> {
     let (schema, _) = app::prove()?;
     let lock = folder.lock().ok();
     let role = if lock.is_some() { Role::Server } else { Role::Beside };
-    let database = Database::open(&folder, schema, Clock::system(), role, 1)?;
+    let database = Database::open(&folder, schema, Clock::system(), role, Tuning { readers: 1, ..Tuning::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -20,8 +20,6 @@ use crate::platform::http::{Limits, ListenerStats, Peer, Service, raise_file_lim
 use crate::platform::{http, telemetry};
 use crate::use_cases::{App, set_up};
 
-/// Connections that read the database at once; a read takes microseconds.
-const READERS: u32 = 6;
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Sessions, links and answers that have expired are removed so often.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -54,7 +52,7 @@ impl Serve {
                 Some(address) => Some(bind(address, "metrics-listen").await?),
                 None => None,
             };
-            let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, READERS)?;
+            let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, settings.database)?;
             let app = app::compose(database.clone(), &settings);
             serve(&app, app::service(&app, matrix), &settings, listener, metrics_listener).await?;
             tokio::task::spawn_blocking(move || database.close())

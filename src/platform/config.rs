@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::auth::AttemptLimits;
+use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Proxies, SiteSettings};
 
@@ -44,6 +45,14 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub max_connections_per_address: Option<usize>,
 
+    /// Connections that read the database [default: 4]
+    #[arg(long, env = "ASHLAR_READERS", value_name = "N")]
+    pub readers: Option<NonZeroU32>,
+
+    /// Writes that are committed together, at most [default: 512]
+    #[arg(long, env = "ASHLAR_MAX_GROUP", value_name = "N")]
+    pub max_group: Option<NonZeroU32>,
+
     /// Sign-ins a minute from one address [default: 60]
     #[arg(long, env = "ASHLAR_SIGN_INS_PER_ADDRESS", value_name = "N")]
     pub sign_ins_per_address: Option<NonZeroU32>,
@@ -67,6 +76,7 @@ pub struct Settings {
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     pub attempts: AttemptLimits,
+    pub database: Tuning,
 }
 
 impl Settings {
@@ -95,6 +105,10 @@ impl Settings {
                 .max_connections_per_address
                 .or(file.max_connections_per_address)
                 .unwrap_or(1024),
+            database: Tuning {
+                readers: flags.readers.or(file.readers).map_or(Tuning::default().readers, NonZeroU32::get),
+                max_group: flags.max_group.or(file.max_group).map_or(Tuning::default().max_group, |n| n.get() as usize),
+            },
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),
                 sign_in_per_account: flags.sign_ins_per_account.or(file.sign_ins_per_account).unwrap_or(per_minute(10)),

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
-use warp::Filter;
 use warp::reply::Response;
 
 use super::Platform;
@@ -59,12 +58,12 @@ pub fn render(database: &Database) -> String {
 
 /// `GET /metrics` for those who may reach a listener of its own.
 pub fn open_route(database: Database) -> Routes {
-    warp::path!("metrics")
-        .and(warp::get())
-        .map(move || answers::text(CONTENT_TYPE, render(&database)))
-        .or(http::nothing_here())
-        .unify()
-        .boxed()
+    let figures = on(&database).get(open_figures).at(warp::path!("metrics"));
+    http::either([figures, http::nothing_here()]).unwrap_or_else(http::nothing_here)
+}
+
+async fn open_figures(database: Database, _request: Request) -> Result<Response> {
+    Ok(answers::text(CONTENT_TYPE, render(&database)))
 }
 
 /// `GET /metrics` for staff.

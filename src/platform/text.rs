@@ -35,7 +35,7 @@ fn within(field: &'static str, text: String, max_chars: usize) -> Result<String>
 
 /// Characters that hide or reorder what is written: a name must look like what it is.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The text without case and accents, for search.

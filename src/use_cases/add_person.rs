@@ -14,11 +14,12 @@ use crate::platform::http::{Call, Request, Saved, answers};
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddPerson {
-    #[schema(format = Email, max_length = 254)]
+    #[schema(format = Email, max_length = 254, example = "ann@example.org")]
     pub email: String,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, example = "Ann Lee")]
     pub display_name: String,
     /// ISO 4217; EUR if nothing is said.
+    #[schema(example = "EUR")]
     pub currency: Option<String>,
 }
 
@@ -38,7 +39,8 @@ pub async fn add_person(app: &App, call: Call, form: AddPerson, role: Role) -> R
 /// Adds a member without a password.
 #[utoipa::path(
     post, path = "/api/people", tag = "people", operation_id = "add_person", security(("bearer" = [])),
-    request_body = AddPerson, responses((status = 201, body = Person)),
+    request_body = AddPerson,
+    responses((status = 201, body = Person), (status = 409, description = "the address is taken")),
 )]
 pub(super) async fn post(app: App, mut request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;

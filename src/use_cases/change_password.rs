@@ -6,22 +6,23 @@ use warp::reply::Response;
 use super::App;
 use crate::platform::actor::Actor;
 use crate::platform::audit;
-use crate::platform::auth::{Password, Principal};
+use crate::platform::auth::{Password, Principal, Purpose};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Request, answers};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
+    #[schema(example = "violet-anvil-tuesday")]
     pub old: String,
-    #[schema(min_length = 12, max_length = 256)]
+    #[schema(min_length = 12, max_length = 256, example = "quarry ladder 92 moss")]
     pub new: String,
     /// Whether to sign out everywhere else.
     #[serde(default)]
     pub end_other_sessions: bool,
 }
 
-/// Sets a new password for someone who knows the old one.
+/// Sets a new password for someone who knows the old one; a link to set one is void.
 pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangePassword) -> Result<()> {
     let auth = &app.platform.auth;
     let new = Password::new(form.new, "new")?;
@@ -39,6 +40,7 @@ pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangeP
         .database
         .write("change_password", by, move |work| {
             it.change_password(work, &candidate, &new)?;
+            it.void_links(work, Purpose::Password, who.user)?;
             if form.end_other_sessions {
                 it.end_sessions(work, who.user, Some(who.session))?;
             }
@@ -50,7 +52,12 @@ pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangeP
 /// Changes one's password.
 #[utoipa::path(
     put, path = "/api/me/password", tag = "me", operation_id = "change_password", security(("bearer" = [])),
-    request_body = ChangePassword, responses((status = 204)),
+    request_body = ChangePassword,
+    responses(
+        (status = 204),
+        (status = 409, description = "the password was changed meanwhile"),
+        (status = 429, description = "too many attempts"),
+    ),
 )]
 pub(super) async fn put(app: App, mut request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;

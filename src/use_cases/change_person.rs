@@ -18,7 +18,10 @@ pub struct ChangePerson {
     pub state: Option<State>,
 }
 
-/// Changes role and state; who is disabled is signed out everywhere, and a link they hold is void.
+/// Changes role and state. Who is disabled is signed out everywhere.
+///
+/// Either change voids a link by which their password could be set: whoever made it for a member must not hold it when
+/// that member has become an owner.
 pub async fn change_person(
     app: &App,
     by: Actor,
@@ -34,9 +37,9 @@ pub async fn change_person(
             let (before, after) = it.users.change(work, id, change.role, change.state)?;
             if before.state == State::Active && after.state == State::Disabled {
                 it.platform.auth.end_sessions(work, id, None)?;
-                it.platform.auth.void_links(work, Purpose::Password, id)?;
             }
             if before != after {
+                it.platform.auth.void_links(work, Purpose::Password, id)?;
                 audit::record_person(work, "person.changed", id, Some(&before), Some(&after))?;
             }
             it.person(work, id)
@@ -49,8 +52,11 @@ pub async fn change_person(
     patch, path = "/api/people/{id}", tag = "people", operation_id = "change_person", security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header)),
     request_body = ChangePerson,
-    responses((status = 200, body = Person, headers(("ETag" = String))), (status = 412, description = "changed meanwhile",
-        body = crate::platform::http::Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = Person, headers(("ETag" = String))),
+        (status = 409, description = "this is the last active owner"),
+        (status = 412, description = "changed meanwhile"),
+    ),
 )]
 pub(super) async fn patch(app: App, mut request: Request<String>) -> Result<Response> {
     let who = app.platform.principal(&request).await?;

@@ -43,7 +43,7 @@ pub fn erase(app: &App, work: &db::UnitOfWork<'_>, id: UserId) -> Result<()> {
 #[utoipa::path(
     delete, path = "/api/people/{id}", tag = "people", operation_id = "close_account", security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid)),
-    responses((status = 204)),
+    responses((status = 204), (status = 409, description = "this is the last active owner")),
 )]
 pub(super) async fn delete(app: App, request: Request<String>) -> Result<Response> {
     let id = UserId::parse(&request.path, "person");

@@ -32,7 +32,7 @@ pub fn export_person(app: &App, snapshot: &Snapshot<'_>, id: UserId) -> Result<V
 #[utoipa::path(
     get, path = "/api/people/{id}/export", tag = "people", operation_id = "export_person", security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid)),
-    responses((status = 200, body = Value)),
+    responses((status = 200, body = Value), (status = 403, description = "neither oneself nor someone one looks after")),
 )]
 pub(super) async fn get(app: App, request: Request<String>) -> Result<Response> {
     let id = UserId::parse(&request.path, "person");

@@ -26,7 +26,14 @@ pub(super) async fn health(_app: App, _request: Request) -> Result<Response> {
 }
 
 /// Whether the database can be read and the writer answers.
-#[utoipa::path(get, path = "/api/ready", tag = "operate", operation_id = "ready", responses((status = 200, body = Health)))]
+#[utoipa::path(
+    get, path = "/api/ready", tag = "operate", operation_id = "ready",
+    responses(
+        (status = 200, body = Health),
+        (status = 503, description = "busy, or the writer is stuck"),
+        (status = 507, description = "the disk is full"),
+    ),
+)]
 pub(super) async fn ready(app: App, _request: Request) -> Result<Response> {
     let it = app.clone();
     app.platform.database.read("ready", move |snapshot| it.users.has_owner(snapshot)).await?;

@@ -25,7 +25,7 @@ pub struct PasswordLink {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPassword {
-    #[schema(min_length = 12, max_length = 256)]
+    #[schema(min_length = 12, max_length = 256, example = "quarry ladder 92 moss")]
     pub password: String,
 }
 
@@ -71,7 +71,12 @@ pub async fn redeem_link(app: &App, call: Call, client: IpAddr, token: &str, for
 #[utoipa::path(
     post, path = "/api/people/{id}/password-link", tag = "people", operation_id = "issue_password_link",
     security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),
-    responses((status = 201, body = PasswordLink)),
+    responses(
+        (status = 201, body = PasswordLink),
+        (status = 408, description = "a body that did not arrive, where there should be none"),
+        (status = 409, description = "this person is disabled"),
+        (status = 413, description = "a body, where there should be none"),
+    ),
 )]
 pub(super) async fn issue(app: App, mut request: Request<String>) -> Result<Response> {
     let id = UserId::parse(&request.path, "person");
@@ -90,7 +95,7 @@ pub(super) async fn issue(app: App, mut request: Request<String>) -> Result<Resp
 #[utoipa::path(
     post, path = "/api/password-links/{token}", tag = "sign in", operation_id = "redeem_password_link",
     params(("token" = String, Path)), request_body = NewPassword,
-    responses((status = 204)),
+    responses((status = 204), (status = 429, description = "too many attempts")),
 )]
 pub(super) async fn redeem(app: App, mut request: Request<String>) -> Result<Response> {
     let (form, body) = request.json().await?;

@@ -31,7 +31,10 @@ pub async fn edit_profile(
 #[utoipa::path(
     get, path = "/api/profiles/{user_id}", tag = "profiles", operation_id = "show_profile", security(("bearer" = [])),
     params(("user_id" = String, Path, format = Uuid)),
-    responses((status = 200, body = Profile, headers(("ETag" = String)))),
+    responses(
+        (status = 200, body = Profile, headers(("ETag" = String))),
+        (status = 403, description = "neither oneself nor someone one looks after"),
+    ),
 )]
 pub(super) async fn get(app: App, request: Request<String>) -> Result<Response> {
     let id = UserId::parse(&request.path, "profile");
@@ -50,8 +53,7 @@ pub(super) async fn get(app: App, request: Request<String>) -> Result<Response> 
     security(("bearer" = [])),
     params(("user_id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header)),
     request_body = ProfileChange,
-    responses((status = 200, body = Profile, headers(("ETag" = String))), (status = 412, description = "changed meanwhile",
-        body = crate::platform::http::Problem, content_type = "application/problem+json")),
+    responses((status = 200, body = Profile, headers(("ETag" = String))), (status = 412, description = "changed meanwhile")),
 )]
 pub(super) async fn patch(app: App, mut request: Request<String>) -> Result<Response> {
     let id = UserId::parse(&request.path, "profile");

@@ -7,6 +7,7 @@ use super::{App, Person};
 use crate::platform::actor::Actor;
 use crate::platform::audit;
 use crate::platform::auth::{Kind, NewSession, Password, Purpose, Role, Token};
+use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result, Together};
 
 #[derive(Debug, Deserialize)]
@@ -34,6 +35,9 @@ pub async fn offer(app: &App) -> Result<Option<String>> {
 pub async fn set_up(app: &App, by: Actor, link: Token, label: String, form: SetUp) -> Result<(Person, NewSession)> {
     let new = NewPerson::parse(&form.email, &form.display_name, form.currency.as_deref());
     let (new, password) = (new, Password::new(form.password, "password")).together()?;
+    let (auth, token) = (app.platform.auth.clone(), link.clone());
+    let known = move |snapshot: &Snapshot<'_>| auth.find_link(snapshot, Purpose::SetUp, &token).map(drop);
+    app.platform.database.read("set_up", known).await?;
     let password = app.platform.auth.hash(password).await?;
     let it = app.clone();
     app.platform

@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use super::App;
 use super::sign_up::label;
-use crate::modules::users::User;
+use crate::modules::users::{Email, User};
 use crate::platform::audit;
 use crate::platform::auth::{Kind, Password};
 use crate::platform::clock::Time;
@@ -18,7 +18,9 @@ use crate::platform::http::{Call, Request, Saved, answers};
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
+    #[schema(example = "ann@example.org")]
     pub email: String,
+    #[schema(example = "violet-anvil-tuesday")]
     pub password: String,
 }
 
@@ -33,7 +35,9 @@ pub struct SignedIn {
 /// Starts a session. The answer to a wrong address is that to a wrong password, and takes as long.
 pub async fn sign_in(app: &App, call: Call, client: IpAddr, label: String, form: SignIn) -> Result<Saved<SignedIn>> {
     let auth = &app.platform.auth;
-    auth.attempts().sign_in(client, &form.email)?;
+    // However it is written, one address is one account.
+    let account = Email::parse(&form.email).ok().map(|email| email.key());
+    auth.attempts().sign_in(client, account)?;
     let (it, email) = (auth.clone(), form.email);
     let candidate = app.platform.database.read("sign_in", move |snapshot| it.candidate(snapshot, &email)).await?;
     let user = auth.verify(&candidate, Password::attempt(form.password)).await?;
@@ -53,7 +57,11 @@ pub async fn sign_in(app: &App, call: Call, client: IpAddr, label: String, form:
 /// Signs in.
 #[utoipa::path(
     post, path = "/api/sessions", tag = "sign in", operation_id = "sign_in", request_body = SignIn,
-    responses((status = 201, body = SignedIn)),
+    responses(
+        (status = 201, body = SignedIn),
+        (status = 401, description = "wrong address or password"),
+        (status = 429, description = "too many attempts"),
+    ),
 )]
 pub(super) async fn post(app: App, mut request: Request) -> Result<Response> {
     let (form, body) = request.json().await?;

@@ -17,13 +17,14 @@ use crate::platform::http::{Call, Request, Saved, answers};
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignUp {
-    #[schema(format = Email, max_length = 254)]
+    #[schema(format = Email, max_length = 254, example = "ann@example.org")]
     pub email: String,
-    #[schema(min_length = 12, max_length = 256)]
+    #[schema(min_length = 12, max_length = 256, example = "violet-anvil-tuesday")]
     pub password: String,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, example = "Ann Lee")]
     pub display_name: String,
     /// ISO 4217; EUR if nothing is said.
+    #[schema(example = "EUR")]
     pub currency: Option<String>,
 }
 
@@ -58,7 +59,11 @@ pub async fn sign_up(app: &App, call: Call, client: IpAddr, label: String, form:
 /// Adds oneself, with a password, and signs in.
 #[utoipa::path(
     post, path = "/api/sign-up", tag = "sign in", operation_id = "sign_up", request_body = SignUp,
-    responses((status = 201, body = SignedUp)),
+    responses(
+        (status = 201, body = SignedUp),
+        (status = 409, description = "the address is taken"),
+        (status = 429, description = "too many attempts"),
+    ),
 )]
 pub(super) async fn post(app: App, mut request: Request) -> Result<Response> {
     let (form, body) = request.json().await?;

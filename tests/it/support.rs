@@ -1,12 +1,16 @@
 //! One unit of its own for each test: the real program, on a free port, with its data in a temporary folder.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+
+use crate::openapi;
 
 pub const PASSWORD: &str = "violet-anvil-tuesday";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,15 +62,21 @@ impl TestApp {
 
     /// On a folder that outlives it.
     pub async fn start_in(folder: &Path, args: &[&str]) -> TestApp {
-        let mut command = program();
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        // Out of the way, where a test is not about them.
-        for limit in ["--sign-ups-per-address", "--sign-ins-per-address", "--sign-ins-per-account"] {
-            if !args.contains(&limit) {
-                command.args([limit, "100000"]);
-            }
-        }
-        command.args(args).arg("--data").arg(folder);
+        TestApp::start_as(program(), folder, args).await
+    }
+
+    /// By `command`, which passes its arguments to the program.
+    pub async fn start_as(mut command: Command, folder: &Path, args: &[&str]) -> TestApp {
+        command
+            // As variables, so that a test may set them otherwise by flags.
+            .env("ASHLAR_SIGN_UPS_PER_ADDRESS", "100000")
+            .env("ASHLAR_SIGN_INS_PER_ADDRESS", "100000")
+            .env("ASHLAR_SIGN_INS_PER_ACCOUNT", "100000")
+            .env("ASHLAR_LOG", "warn")
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .arg("--data")
+            .arg(folder);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut set_up_link = None;
         let mut origin = None;
@@ -97,6 +107,37 @@ impl TestApp {
         self.request(Method::POST, path).json(body)
     }
 
+    /// Asks `"GET /api/me"` as the bearer of `token` (nobody, if it is empty) with a JSON body, if it is not null.
+    pub async fn ask(&self, what: &str, token: &str, body: Value) -> Answer {
+        self.send(self.asking(what, token, body)).await
+    }
+
+    /// As [`TestApp::ask`], to be completed and sent.
+    pub fn asking(&self, what: &str, token: &str, body: Value) -> RequestBuilder {
+        let (method, path) = what.split_once(' ').unwrap();
+        let mut request = self.request(method.parse().unwrap(), path);
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if body.is_null() { request } else { request.json(&body) }
+    }
+
+    /// Sends a request, reads the whole answer and holds it against the OpenAPI document.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let answer = Answer { status, headers, body, text };
+        if answer.status >= 400 && method != Method::HEAD {
+            answer.must_be_a_problem();
+        }
+        openapi::must_be_documented(&method, &path, &answer);
+        answer
+    }
+
     /// Someone with this role who can sign in; made on the command line beside the server. Returns id and token.
     pub fn person(&self, email: &str, role: &str) -> (String, String) {
         let name = email.split('@').next().unwrap();
@@ -114,6 +155,29 @@ impl TestApp {
             .unwrap();
         assert_eq!(answer.status(), StatusCode::CREATED);
         answer.json().await.unwrap()
+    }
+
+    /// Sends these bytes as they are, and returns what comes back until the server closes, or falls silent for 5 s.
+    pub fn raw(&self, bytes: &[u8]) -> String {
+        let mut connection = self.connect();
+        // A server that refuses may close before it has read everything.
+        connection.write_all(bytes).ok();
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).ok();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let connection = TcpStream::connect(self.origin.trim_start_matches("http://")).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        connection
+    }
+
+    /// The most memory that the server has held so far, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub fn pid(&self) -> u32 {
@@ -137,6 +201,42 @@ impl TestApp {
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("it does not stop");
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// Null where it is no JSON.
+    pub body: Value,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The names of the fields that were wrong.
+    pub fn wrong_fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
+    }
+
+    /// Its last part: `/problems/invalid` is `invalid`.
+    pub fn problem(&self) -> &str {
+        self.body["type"].as_str().unwrap_or("").trim_start_matches("/problems/")
+    }
+
+    fn must_be_a_problem(&self) {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
+        assert_eq!(self.body["status"], self.status, "{}", self.text);
+        assert_eq!(self.body["request_id"], self.header("x-request-id"), "{}", self.text);
+        for part in ["type", "title", "detail"] {
+            assert!(self.body[part].as_str().is_some_and(|text| !text.is_empty()), "{}", self.text);
+        }
     }
 }
 

@@ -40,6 +40,11 @@ impl Billing {
         snapshot.tables(Owner(())).find(user)?.ok_or(Error::NotFound("billing account"))
     }
 
+    /// The accounts of users `first..=last`, by id.
+    pub fn accounts_between(&self, snapshot: &Snapshot<'_>, first: UserId, last: UserId) -> Result<Vec<Account>> {
+        snapshot.tables(Owner(())).list_between(first, last)
+    }
+
     /// The users of all accounts, for `ashlar doctor`.
     pub fn ids(&self, snapshot: &Snapshot<'_>) -> Result<Vec<UserId>> {
         snapshot.tables(Owner(())).list_ids()

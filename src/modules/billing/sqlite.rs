@@ -1,5 +1,6 @@
 //! Billing accounts in SQLite.
 
+use rusqlite::Row;
 use rusqlite::types::Type;
 
 use super::Owner;
@@ -23,11 +24,18 @@ impl AccountRepository for Tables<'_, Owner> {
         self.fetch_optional(
             sql!("SELECT user_id, currency, created_at FROM billing_accounts WHERE user_id = ?1"),
             [user],
-            |row| {
-                let currency = Currency::parse(row.get_ref(1)?.as_str()?)
-                    .map_err(|e| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, Box::new(e)))?;
-                Ok(Account { user_id: row.get(0)?, currency, created_at: row.get(2)? })
-            },
+            account,
+        )
+    }
+
+    fn list_between(&self, first: UserId, last: UserId) -> Result<Vec<Account>> {
+        self.fetch_all(
+            sql!(
+                "SELECT user_id, currency, created_at FROM billing_accounts
+                 WHERE user_id BETWEEN ?1 AND ?2 ORDER BY user_id"
+            ),
+            (first, last),
+            account,
         )
     }
 
@@ -38,4 +46,10 @@ impl AccountRepository for Tables<'_, Owner> {
     fn list_ids(&self) -> Result<Vec<UserId>> {
         self.fetch_all(sql!("SELECT user_id FROM billing_accounts ORDER BY user_id"), [], |row| row.get(0))
     }
+}
+
+fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    let currency = Currency::parse(row.get_ref(1)?.as_str()?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, Box::new(e)))?;
+    Ok(Account { user_id: row.get(0)?, currency, created_at: row.get(2)? })
 }

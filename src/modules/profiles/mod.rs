@@ -42,6 +42,11 @@ impl Profiles {
         snapshot.tables(Owner(())).find(user)?.ok_or(Error::NotFound("profile"))
     }
 
+    /// The profiles of users `first..=last`, by id.
+    pub fn between(&self, snapshot: &Snapshot<'_>, first: UserId, last: UserId) -> Result<Vec<Profile>> {
+        snapshot.tables(Owner(())).list_between(first, last)
+    }
+
     /// Changes a profile. `check` sees it as it is now and may refuse.
     pub fn edit(
         &self,
@@ -51,8 +56,8 @@ impl Profiles {
         check: impl FnOnce(&Profile) -> Result<()>,
     ) -> Result<Profile> {
         let before = self.of(work, user)?;
-        check(&before)?;
         let after = change.apply(&before, work.now())?;
+        check(&before)?;
         if !after.same_content(&before) {
             work.tables(Owner(())).update(&before, &after)?;
             audit::record_person(work, "profile.edited", user, Some(&before), Some(&after))?;

@@ -80,7 +80,8 @@ impl std::fmt::Display for DisplayName {
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileChange {
-    #[schema(min_length = 1, max_length = 200)]
+    #[serde(deserialize_with = "never_null")]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     pub display_name: Option<String>,
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 2000)]
@@ -97,6 +98,11 @@ pub struct ProfileChange {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     pub phone: Option<Option<String>>,
+}
+
+/// May be absent, but not null.
+fn never_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// Tells null from absent.

@@ -8,6 +8,7 @@ pub(super) trait ProfileRepository {
     /// Adds a profile; [`Error::Duplicate`](crate::platform::error::Error::Duplicate) if its user has one.
     fn insert(&self, profile: &Profile) -> Result<()>;
     fn find(&self, user: UserId) -> Result<Option<Profile>>;
+    fn list_between(&self, first: UserId, last: UserId) -> Result<Vec<Profile>>;
     fn update(&self, before: &Profile, after: &Profile) -> Result<()>;
     fn delete(&self, user: UserId) -> Result<()>;
     /// Users who have a word that begins with `word`, and one for each of `others`; by id.

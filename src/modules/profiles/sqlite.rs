@@ -49,6 +49,17 @@ impl ProfileRepository for Tables<'_, Owner> {
         )
     }
 
+    fn list_between(&self, first: UserId, last: UserId) -> Result<Vec<Profile>> {
+        self.fetch_all(
+            sql!(
+                "SELECT user_id, display_name, bio, locale, time_zone, pronouns, phone, version, created_at, updated_at
+                 FROM profiles WHERE user_id BETWEEN ?1 AND ?2 ORDER BY user_id"
+            ),
+            (first, last),
+            profile,
+        )
+    }
+
     fn update(&self, before: &Profile, after: &Profile) -> Result<()> {
         let words = name_words(&after.display_name);
         if before.display_name != after.display_name {

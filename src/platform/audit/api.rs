@@ -53,21 +53,22 @@ pub fn page(
 
 /// What has been changed, by whom, newest first.
 #[utoipa::path(
-    get, path = "/api/audit", tag = "audit", security(("bearer" = [])),
+    get, path = "/api/audit", tag = "audit", operation_id = "list_audit", security(("bearer" = [])),
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query),
         ("subject" = Option<String>, Query, format = Uuid, description = "only changes of this record"),
     ),
-    responses((status = 200, body = AuditPage)),
+    responses((status = 200, body = AuditPage), (status = 403, description = "not staff")),
 )]
 async fn list(platform: Platform, request: Request) -> Result<Response> {
-    let Query { limit: Limit(limit), cursor, subject } = request.query()?;
-    let subject = subject.map(|text| SubjectId::parse(&text, "record")).transpose();
-    let subject = subject.map_err(|_| Error::invalid("subject", "not an id"))?;
+    let query = request.query();
     let found = platform
         .read("audit", &request, move |snapshot, who| {
             who.must_be_staff()?;
+            let Query { limit: Limit(limit), cursor, subject } = query?;
+            let subject = subject.map(|text| SubjectId::parse(&text, "record")).transpose();
+            let subject = subject.map_err(|_| Error::invalid("subject", "not an id"))?;
             page(snapshot, subject, cursor, limit)
         })
         .await?;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -16,8 +17,13 @@ pub struct AttemptLimits {
     pub sign_up_per_address: NonZeroU32,
 }
 
+/// After so many attempts, the counts that no longer matter are dropped: what strangers can make us remember is bounded
+/// by how fast they may try.
+const TIDY_EVERY: u32 = 4096;
+
 /// Counts attempts, in memory: a restart forgives.
 pub struct Attempts {
+    counted: AtomicU32,
     sign_in_address: DefaultKeyedRateLimiter<IpAddr>,
     sign_in_account: DefaultKeyedRateLimiter<String>,
     sign_up_address: DefaultKeyedRateLimiter<IpAddr>,
@@ -26,26 +32,28 @@ pub struct Attempts {
 impl Attempts {
     pub(super) fn new(limits: AttemptLimits) -> Self {
         Attempts {
+            counted: AtomicU32::new(0),
             sign_in_address: RateLimiter::keyed(Quota::per_minute(limits.sign_in_per_address)),
             sign_in_account: RateLimiter::keyed(Quota::per_minute(limits.sign_in_per_account)),
             sign_up_address: RateLimiter::keyed(Quota::per_minute(limits.sign_up_per_address)),
         }
     }
 
-    /// Counts an attempt to sign in; [`Error::Limited`] if there were too many.
-    pub fn sign_in(&self, client: IpAddr, account: &str) -> Result<()> {
-        check(&self.sign_in_address, &network(client))?;
-        check(&self.sign_in_account, &account.to_lowercase())
+    /// Counts an attempt to sign in to `account`, written in the one way that accounts are told apart by; to none where
+    /// what was typed can be nobody's. [`Error::Limited`] if there were too many.
+    pub fn sign_in(&self, client: IpAddr, account: Option<String>) -> Result<()> {
+        self.check(&self.sign_in_address, &network(client))?;
+        account.map_or(Ok(()), |account| self.check(&self.sign_in_account, &account))
     }
 
     /// Counts an attempt to prove a password again, by someone who is signed in.
     pub fn prove_again(&self, user: crate::platform::ids::UserId) -> Result<()> {
-        check(&self.sign_in_account, &user.to_string())
+        self.check(&self.sign_in_account, &user.to_string())
     }
 
     /// Counts an attempt to sign up, or to use a one-time link.
     pub fn sign_up(&self, client: IpAddr) -> Result<()> {
-        check(&self.sign_up_address, &network(client))
+        self.check(&self.sign_up_address, &network(client))
     }
 
     /// Drops the counts that no longer matter, so that memory stays bounded.
@@ -54,13 +62,16 @@ impl Attempts {
         self.sign_in_account.retain_recent();
         self.sign_up_address.retain_recent();
     }
-}
 
-fn check<K: std::hash::Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<()> {
-    limiter.check_key(key).map_err(|not_until| {
-        let wait = not_until.wait_time_from(DefaultClock::default().now());
-        Error::Limited { retry_after_s: wait.as_secs() + 1 }
-    })
+    fn check<K: std::hash::Hash + Eq + Clone>(&self, limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<()> {
+        if self.counted.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
+            self.forget_old();
+        }
+        limiter.check_key(key).map_err(|not_until| {
+            let wait = not_until.wait_time_from(DefaultClock::default().now());
+            Error::Limited { retry_after_s: wait.as_secs() + 1 }
+        })
+    }
 }
 
 /// One subscriber has a whole /64 of IPv6.

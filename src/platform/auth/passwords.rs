@@ -8,6 +8,7 @@ use std::sync::Arc;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::platform::error::{Error, Result};
 
@@ -28,6 +29,7 @@ pub struct Password(String);
 impl Password {
     /// Takes a password that is to be set; [`Error::Invalid`] of `field` if it is too easy to guess.
     pub fn new(text: String, field: &'static str) -> Result<Password> {
+        let Password(text) = Password::attempt(text);
         let chars = text.chars().count();
         if chars < MIN_CHARS {
             return Err(Error::invalid(field, format!("too short: {MIN_CHARS} to {MAX_CHARS} characters")));
@@ -43,7 +45,8 @@ impl Password {
 
     /// Takes a password that is to be compared.
     pub fn attempt(text: String) -> Password {
-        Password(text)
+        // Keyboards differ in how they compose `é`; it is the same password.
+        Password(text.nfc().collect())
     }
 }
 

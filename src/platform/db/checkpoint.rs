@@ -3,7 +3,8 @@
 //! It runs on the writer's thread between two groups, so that a checkpoint is never overtaken by new frames and
 //! the WAL can start over: under a steady load a checkpoint beside the writer would never catch up, and the WAL
 //! would grow without bound. PASSIVE while the unit lives, since the other modes wait for readers (and fight a
-//! Litestream sidecar).
+//! Litestream sidecar). But where one reader follows upon another without a gap, PASSIVE alone never lets the WAL
+//! start over: once it is twice as long as it should be, RESTART waits for them, for a moment now and then.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -15,8 +16,10 @@ use super::scope::{Scope, within};
 
 /// The WAL's length, in pages of 4 KiB, from which on it is checkpointed between groups.
 const WAL_PAGES: i32 = 4096;
-/// Readers may hold a checkpoint back; it is tried again after so long, and not after each group.
-const RETRY: Duration = Duration::from_millis(200);
+/// How long the writer waits for readers so that the WAL can start over.
+const RESTART_WAIT: Duration = Duration::from_millis(100);
+/// Readers may hold a checkpoint back; it is tried again after so many more pages, and not after each group.
+const RETRY_PAGES: i32 = WAL_PAGES / 4;
 
 thread_local! {
     /// Pages in the WAL after the last commit of this thread, as SQLite reported it.
@@ -24,7 +27,8 @@ thread_local! {
 }
 
 pub(super) struct Checkpointer {
-    not_before: Instant,
+    /// The WAL's length from which on the next checkpoint is tried.
+    next_at: i32,
     /// Pages of the WAL that are in the database file already.
     moved: i32,
 }
@@ -32,7 +36,6 @@ pub(super) struct Checkpointer {
 /// What `PRAGMA wal_checkpoint` reports.
 struct Report {
     busy: bool,
-    pages: i32,
     moved: i32,
 }
 
@@ -43,16 +46,21 @@ impl Checkpointer {
             PAGES.set(pages);
             Ok(())
         }));
-        Checkpointer { not_before: Instant::now(), moved: 0 }
+        Checkpointer { next_at: WAL_PAGES, moved: 0 }
     }
 
     /// Keeps the WAL's length bounded.
     pub fn after_group(&mut self, connection: &Connection) {
         metrics::gauge!("ashlar_wal_pages").set(PAGES.get());
-        if PAGES.get() >= WAL_PAGES && Instant::now() >= self.not_before {
+        let pages = PAGES.get();
+        if pages < self.moved {
+            // The WAL has started over.
+            *self = Checkpointer { next_at: WAL_PAGES, moved: 0 };
+        }
+        if pages >= 2 * WAL_PAGES && pages >= self.next_at {
+            self.note(|| waiting(connection, RESTART_WAIT, "PRAGMA wal_checkpoint(RESTART)"));
+        } else if pages >= self.next_at {
             self.passive(connection);
-        } else if PAGES.get() < self.moved {
-            self.moved = 0; // the WAL has started over
         }
     }
 
@@ -67,11 +75,7 @@ impl Checkpointer {
     pub fn at_stop(&mut self, connection: &Connection) {
         self.passive(connection);
         // With the WAL emptied too, a restore by hand finds no stale one; it must not wait for anybody, though.
-        let truncated = connection
-            .busy_timeout(Duration::ZERO)
-            .and_then(|()| run(connection, "PRAGMA wal_checkpoint(TRUNCATE)"))
-            .and_then(|report| connection.busy_timeout(BUSY_TIMEOUT).map(|()| report));
-        match truncated {
+        match waiting(connection, Duration::ZERO, "PRAGMA wal_checkpoint(TRUNCATE)") {
             Ok(report) if report.busy => tracing::info!("the WAL is in use by another process and stays"),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "the WAL could not be emptied"),
@@ -79,16 +83,23 @@ impl Checkpointer {
     }
 
     fn passive(&mut self, connection: &Connection) {
+        self.note(|| run(connection, "PRAGMA wal_checkpoint(PASSIVE)"));
+    }
+
+    /// Remembers what `checkpoint` did, and when to try again what readers held back.
+    fn note(&mut self, checkpoint: impl FnOnce() -> rusqlite::Result<Report>) {
         let start = Instant::now();
-        match run(connection, "PRAGMA wal_checkpoint(PASSIVE)") {
+        let pages = PAGES.get();
+        self.next_at = WAL_PAGES.max(pages + RETRY_PAGES);
+        match checkpoint() {
             Ok(report) => {
                 self.moved = report.moved;
-                if report.moved < report.pages {
-                    self.not_before = Instant::now() + RETRY;
+                if report.busy {
+                    // A reader that stays, such as a backup: wait for it ever less often.
+                    self.next_at = pages + pages / 8;
                 }
             }
             Err(error) => {
-                self.not_before = Instant::now() + RETRY;
                 tracing::warn!(%error, "checkpoint failed; the WAL keeps everything, it is tried again");
             }
         }
@@ -96,10 +107,16 @@ impl Checkpointer {
     }
 }
 
+/// As [`run`], waiting for others up to `patience`.
+fn waiting(connection: &Connection, patience: Duration, pragma: &str) -> rusqlite::Result<Report> {
+    connection.busy_timeout(patience)?;
+    let report = run(connection, pragma);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    report
+}
+
 fn run(connection: &Connection, pragma: &str) -> rusqlite::Result<Report> {
     within(Scope::Kernel, || {
-        connection.query_row(pragma, [], |row| {
-            Ok(Report { busy: row.get::<_, i32>(0)? != 0, pages: row.get(1)?, moved: row.get(2)? })
-        })
+        connection.query_row(pragma, [], |row| Ok(Report { busy: row.get::<_, i32>(0)? != 0, moved: row.get(2)? }))
     })
 }

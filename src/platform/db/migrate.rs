@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::connection::{APPLICATION_ID, open_flags};
-use super::schema::{Schema, chain, names};
-use super::scope::{self, Scope};
+use super::schema::{Migrations, Schema, names};
 use crate::platform::clock::Clock;
 use crate::platform::error::{Error, Result};
 
@@ -59,14 +58,29 @@ pub(super) fn recognise(connection: &Connection, schema: &Schema, path: &Path) -
                 return Err(newer(format!("of the unknown module `{}`", history.trim_start_matches("migrations_"))));
             }
             Some(one) => {
-                let applied = applied(connection, &history)?;
-                if applied > one.files.len() {
-                    return Err(newer(format!("`{}` is at {applied}, this knows {}", one.owner, one.files.len())));
+                let applied = names(connection, &format!("SELECT checksum FROM {history} ORDER BY version"))?;
+                if applied.len() > one.files.len() {
+                    let (at, known) = (applied.len(), one.files.len());
+                    return Err(newer(format!("`{}` is at {at}, this knows {known}", one.owner)));
                 }
+                refuse_edited(one, &applied)?;
             }
         }
     }
     Ok(())
+}
+
+/// Those that have run must be the ones this program knows: refinery looks only where others are still to run.
+fn refuse_edited(one: &Migrations, applied: &[String]) -> Result<()> {
+    let known = one.read()?;
+    match applied.iter().zip(&known).position(|(ran, known)| *ran != known.checksum().to_string()) {
+        None => Ok(()),
+        Some(edited) => Err(Error::Internal(format!(
+            "{}/{} has run already, but with another text or order than this program knows; bring that back, and put \
+             the change into a new migration",
+            one.owner, one.files[edited].0
+        ))),
+    }
 }
 
 fn unreadable(error: rusqlite::Error) -> Error {
@@ -78,6 +92,17 @@ fn unreadable(error: rusqlite::Error) -> Error {
 
 /// Makes the database of a new unit beside `path` and puts it there whole.
 pub(super) fn create(path: &Path, schema: &Schema, clock: &Clock) -> Result<()> {
+    for suffix in ["-wal", "-journal"] {
+        let lone = PathBuf::from(format!("{}{suffix}", path.display()));
+        if std::fs::metadata(&lone).is_ok_and(|found| found.len() > 0) {
+            // SQLite would play it into the new database.
+            return Err(Error::Internal(format!(
+                "{} is there without its database and may hold the last writes; bring the database back beside it, \
+                 or move it away",
+                lone.display()
+            )));
+        }
+    }
     let unfinished = path.with_extension("db.new");
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let left_over = PathBuf::from(format!("{}{suffix}", unfinished.display()));
@@ -124,9 +149,16 @@ pub(super) fn run(path: &Path, schema: &Schema, keep: &Path) -> Result<Vec<Strin
     if pending.is_empty() {
         return Ok(pending);
     }
+    if let Some(folder) = keep.parent() {
+        std::fs::create_dir_all(folder)
+            .and_then(|()| crate::platform::files::sync_folder(folder))
+            .map_err(|e| Error::internal(&format!("making {}", folder.display()), e))?;
+    }
     super::copy::to_file(&connection, keep)?;
     if let Err(error) = run_all(&mut connection, schema) {
         super::copy::from_file(keep, &mut connection)?;
+        // It is no longer needed, and each start would leave another one.
+        crate::platform::files::remove_database(keep);
         return Err(Error::Internal(format!("{error}; the database is as it was before")));
     }
     Ok(pending)
@@ -136,18 +168,10 @@ fn run_all(connection: &mut Connection, schema: &Schema) -> Result<()> {
     let failed = |e: rusqlite::Error| Error::internal("migrating", e);
     // Rebuilding a parent table with them on would cascade into its children.
     connection.pragma_update(None, "foreign_keys", false).map_err(failed)?;
-    connection.authorizer(Some(scope::authorizer(schema.owners.clone()))).map_err(failed)?;
-    let ran = schema.migrations.iter().try_for_each(|one| {
-        let runner = one.runner()?;
-        scope::within(Scope::Migration(one.owner), || runner.run(connection)).map(drop).map_err(|e| {
-            let why = scope::take_refusal().unwrap_or_else(|| chain(&e));
-            Error::Internal(format!("migrations of `{}` failed: {why}", one.owner))
-        })
-    });
-    connection
-        .authorizer(None::<fn(rusqlite::hooks::AuthContext<'_>) -> rusqlite::hooks::Authorization>)
-        .map_err(failed)?;
-    ran?;
+    for one in schema.migrations {
+        one.run(connection, schema.owners.clone())
+            .map_err(|why| Error::Internal(format!("migrations of `{}` failed: {why}", one.owner)))?;
+    }
     let broken = names(connection, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")?;
     if !broken.is_empty() {
         return Err(Error::Internal(format!("migrations left broken foreign keys in {}", broken.join(", "))));

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod connection;
 mod copy;
+mod fatal;
 mod folder;
 mod meter;
 mod migrate;
@@ -70,17 +71,32 @@ pub enum Role {
     Beside,
 }
 
+/// How much at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// Connections that read.
+    pub readers: u32,
+    /// Writes that are committed together, at most.
+    pub max_group: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning { readers: 4, max_group: 512 }
+    }
+}
+
 impl Database {
     /// Opens the unit in `folder`. As [`Role::Server`] it makes the database where there is none and migrates it;
     /// the caller holds the folder's [`Lock`].
     ///
     /// # Errors
     /// If the file is not ours, damaged, or of a newer schema; beside a server, also if migrations are pending.
-    pub fn open(folder: &Folder, schema: Schema, clock: Clock, role: Role, readers: u32) -> Result<Database> {
+    pub fn open(folder: &Folder, schema: Schema, clock: Clock, role: Role, tuning: Tuning) -> Result<Database> {
         let path = folder.database();
         prepare(folder, &schema, &clock, role)?;
         let owners = schema.owners.clone();
-        let readers = readers::Readers::open(&path, owners.clone(), readers, clock.clone())?;
+        let readers = readers::Readers::open(&path, owners.clone(), tuning.readers, clock.clone())?;
         let unit = readers.read_blocking("open", |snapshot| {
             scope::within(scope::Scope::Kernel, || {
                 snapshot.connection().query_row("SELECT id, secret FROM unit", [], |row| {
@@ -90,7 +106,7 @@ impl Database {
             })
             .map_err(|e| Error::internal("reading what the unit is", e))
         })?;
-        let writer = writer::Writer::start(&path, owners, clock.clone(), role == Role::Server)?;
+        let writer = writer::Writer::start(&path, owners, clock.clone(), role == Role::Server, tuning.max_group)?;
         let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer };
         Ok(Database { inner: Arc::new(inner) })
     }
@@ -113,6 +129,9 @@ impl Database {
         F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        if self.inner.writer.is_here() {
+            return Err(Error::Internal(format!("`{name}` would wait for the write it is in; pass its `work` on")));
+        }
         let answer = self.inner.writer.send(name, by, body)?;
         answer.blocking_recv().unwrap_or(Err(Error::Overloaded("the server is stopping")))
     }
@@ -183,7 +202,8 @@ pub fn copy_database(folder: &Folder, target: &Path) -> Result<u64> {
     copy::to_file(&source, target)
 }
 
-/// What would be run by [`Database::open`] as a server, as `owner/V1__accounts`.
+/// What would be run by [`Database::open`] as a server, as `owner/V1__accounts`. Not for a process that has the
+/// database open: it looks at the file, and closing that handle drops SQLite's locks.
 pub fn pending_migrations(folder: &Folder, schema: &Schema) -> Result<Vec<String>> {
     if !folder.has_database()? {
         return Ok(schema.all_migrations());

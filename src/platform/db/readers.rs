@@ -8,6 +8,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use super::connection::{self, BUSY_TIMEOUT, kernel};
+use super::fatal::caught;
 use super::scope::Ownership;
 use super::statement::Owner;
 use super::tables::{Running, Tables};
@@ -126,17 +127,11 @@ fn finish<T>(
     now: Time,
     body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
 ) -> Result<T> {
-    /// Ends the transaction even if `body` panics: a connection that kept it would pin the WAL.
-    struct End<'c>(&'c Connection);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            if let Err(error) = kernel(self.0, "ROLLBACK") {
-                tracing::error!(%error, "a read transaction could not be ended");
-            }
-        }
+    let read = caught(name, || body(&Snapshot::new(connection, name, now)));
+    if let Err(error) = kernel(connection, "ROLLBACK") {
+        tracing::error!(%error, "a read transaction could not be ended, and holds the WAL");
     }
-    let _end = End(connection);
-    body(&Snapshot::new(connection, name, now))
+    read
 }
 
 fn begin_failed(error: rusqlite::Error) -> Error {

@@ -22,16 +22,22 @@ pub struct Migrations {
 }
 
 impl Migrations {
-    pub(super) fn runner(&self) -> Result<refinery::Runner> {
-        let files = self
-            .files
-            .iter()
-            .map(|(name, sql)| Migration::unapplied(name, sql))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| Error::internal(&format!("reading the migrations of `{}`", self.owner), e))?;
-        let mut runner = refinery::Runner::new(&files);
+    /// The files as refinery knows them.
+    pub(super) fn read(&self) -> Result<Vec<Migration>> {
+        let read = self.files.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect::<Result<_, _>>();
+        read.map_err(|e| Error::internal(&format!("reading the migrations of `{}`", self.owner), e))
+    }
+
+    /// Runs those that have not run yet, in one transaction and in their owner's scope, or says why they fail.
+    pub(super) fn run(&self, connection: &mut Connection, owners: Arc<Ownership>) -> Result<(), String> {
+        let files = self.read().map_err(|e| e.to_string())?;
+        // Grouped: a migration and the record that it ran are saved together.
+        let mut runner = refinery::Runner::new(&files).set_grouped(true);
         runner.set_migration_table_name(self.history_table());
-        Ok(runner)
+        connection.authorizer(Some(scope::authorizer(owners))).map_err(|e| e.to_string())?;
+        let ran = scope::within(Scope::Migration(self.owner), || runner.run(connection));
+        scope::lift_authorizer(connection).map_err(|e| e.to_string())?;
+        ran.map(drop).map_err(|e| scope::take_refusal().unwrap_or_else(|| chain(&e)))
     }
 
     /// Where refinery remembers which of these have run.
@@ -57,7 +63,7 @@ pub struct Use {
 }
 
 impl Schema {
-    /// Runs each owner's migrations alone against a database in memory.
+    /// Runs each owner's migrations alone against a database in memory, then all together.
     ///
     /// # Errors
     /// [`Error::Boundary`] if one reaches into another's tables or could end a transaction that it shares.
@@ -76,15 +82,19 @@ impl Schema {
             }
             let mut alone = Connection::open_in_memory().map_err(|e| wrong(e.to_string()))?;
             alone.execute_batch("PRAGMA foreign_keys = OFF").map_err(|e| wrong(e.to_string()))?;
-            one.runner()?.run(&mut alone).map_err(|e| wrong(format!("do not run alone: {}", chain(&e))))?;
-            for table in names(&alone, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")? {
+            one.run(&mut alone, Arc::new(owners.clone())).map_err(|why| wrong(format!("do not run alone: {why}")))?;
+            let tables = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT GLOB 'sqlite_*'";
+            for table in names(&alone, tables)? {
                 if let Some(other) = owners.claim(&table, one.owner) {
                     return Err(wrong(format!("create `{table}`, which `{other}` owns")));
                 }
                 stands_alone(&alone, &table).map_err(&wrong)?;
             }
         }
-        Ok(Schema { owners: Arc::new(owners), migrations })
+        let schema = Schema { owners: Arc::new(owners), migrations };
+        // Together too: `DROP TABLE IF EXISTS` finds another's table only where that is.
+        schema.in_memory()?;
+        Ok(schema)
     }
 
     /// How many migrations there are in all: the schema's version.
@@ -142,9 +152,15 @@ impl Schema {
     /// An empty database of this schema, guarded as the real one is.
     fn in_memory(&self) -> Result<Connection> {
         let mut connection = Connection::open_in_memory().map_err(|e| Error::internal("opening memory", e))?;
+        let foreign_keys = |connection: &Connection, on: bool| {
+            connection.pragma_update(None, "foreign_keys", on).map_err(|e| Error::internal("opening memory", e))
+        };
+        foreign_keys(&connection, false)?;
         for one in self.migrations {
-            one.runner()?.run(&mut connection).map_err(|e| Error::internal("migrating in memory", chain(&e)))?;
+            one.run(&mut connection, self.owners.clone())
+                .map_err(|why| Error::Boundary(format!("ASH-104 migrations of `{}` fail: {why}", one.owner)))?;
         }
+        foreign_keys(&connection, true)?;
         connection::guard(&connection, self.owners.clone(), Arc::new(AtomicBool::new(false)))
             .map_err(|e| Error::internal("guarding memory", e))?;
         Ok(connection)
@@ -220,7 +236,7 @@ fn literal(text: &str) -> String {
 }
 
 /// An error with its causes: refinery keeps the one that matters in its source.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -236,12 +252,14 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 /// The first phrase in `sql` that could end the transaction that a group of closures shares, or put its checks
 /// off to the commit of all.
 pub(super) fn ends_transactions(sql: &str) -> Option<&'static str> {
-    const PHRASES: [(&[&str], &str); 5] = [
+    const PHRASES: [(&[&str], &str); 6] = [
         (&["OR", "ROLLBACK"], "OR ROLLBACK"),
         (&["CONFLICT", "ROLLBACK"], "ON CONFLICT ROLLBACK"),
         (&["RAISE", "(", "ROLLBACK"], "RAISE(ROLLBACK)"),
         (&["INITIALLY", "DEFERRED"], "INITIALLY DEFERRED"),
         (&["DEFER_FOREIGN_KEYS"], "defer_foreign_keys"),
+        // Invisible to the authorizer until it runs.
+        (&["VACUUM"], "VACUUM"),
     ];
     let words = words(sql);
     PHRASES
@@ -257,8 +275,8 @@ fn words(sql: &str) -> Vec<String> {
     while let Some(first) = rest.chars().next() {
         let skip = if rest.starts_with("--") {
             rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest[2..].find("*/").map_or(rest.len(), |end| end + 4)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.find("*/").map_or(rest.len(), |end| end + 4)
         } else if let Some(close) = match first {
             '\'' | '"' | '`' => Some(first),
             '[' => Some(']'),
@@ -272,7 +290,8 @@ fn words(sql: &str) -> Vec<String> {
             words.push(rest[..end].to_ascii_uppercase());
             end
         } else {
-            if !first.is_whitespace() {
+            // To SQLite a byte order mark is a space.
+            if !first.is_whitespace() && first != '\u{feff}' {
                 words.push(first.to_string());
             }
             first.len_utf8()

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 /// Who owns each table; keys in lower case, since SQLite ignores case in names.
@@ -100,6 +101,11 @@ pub(super) fn authorizer(
     }
 }
 
+/// Lets all SQL through again.
+pub(super) fn lift_authorizer(connection: &Connection) -> rusqlite::Result<()> {
+    connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
+}
+
 fn decide(owners: &Ownership, scope: Scope, context: &AuthContext<'_>) -> Result<(), String> {
     match scope {
         Scope::Kernel => Ok(()),
@@ -121,7 +127,9 @@ fn rows(owners: &Ownership, owner: &str, action: &AuthAction<'_>) -> Result<(), 
                 Ok(())
             };
         }
-        AuthAction::Read { table_name: "json_each" | "json_tree", .. } => return Ok(()),
+        AuthAction::Read { table_name, .. } if is_json(table_name) => return Ok(()),
+        // FTS5 asks for it itself, in the scope of whoever searches; its other tables are its owner's by their names.
+        AuthAction::Pragma { pragma_name: "data_version", pragma_value: None } => return Ok(()),
         // The column is empty in `count(*)` and `SELECT 1`; only the table decides.
         AuthAction::Read { table_name, column_name } => ("read", table_name, column_name),
         AuthAction::Insert { table_name } => ("insert into", table_name, ""),
@@ -141,6 +149,9 @@ fn rows(owners: &Ownership, owner: &str, action: &AuthAction<'_>) -> Result<(), 
 /// What a module's migrations may do: anything to its own tables, and nothing to others'.
 fn shape(owners: &Ownership, owner: &str, action: &AuthAction<'_>) -> Result<(), String> {
     match *action {
+        AuthAction::Pragma { pragma_name: "data_version", pragma_value: None } => Ok(()), // as above
+        // `ALTER TABLE … ADD COLUMN` asks for it itself.
+        AuthAction::Pragma { pragma_name: "quick_check", .. } => Ok(()),
         AuthAction::Attach { .. }
         | AuthAction::Detach { .. }
         | AuthAction::Pragma { .. }
@@ -155,6 +166,10 @@ fn shape(owners: &Ownership, owner: &str, action: &AuthAction<'_>) -> Result<(),
         | AuthAction::Update { table_name, .. }
         | AuthAction::Delete { table_name }
         | AuthAction::DropTable { table_name }
+        | AuthAction::DropVtable { table_name, .. }
+        | AuthAction::DropView { view_name: table_name }
+        | AuthAction::DropIndex { table_name, .. }
+        | AuthAction::DropTrigger { table_name, .. }
         | AuthAction::AlterTable { table_name, .. }
         | AuthAction::CreateIndex { table_name, .. }
         | AuthAction::CreateTrigger { table_name, .. } => match owners.owner_of(table_name) {
@@ -163,6 +178,11 @@ fn shape(owners: &Ownership, owner: &str, action: &AuthAction<'_>) -> Result<(),
         },
         _ => Ok(()),
     }
+}
+
+/// Table-valued functions that read only what they are given.
+fn is_json(table: &str) -> bool {
+    table.eq_ignore_ascii_case("json_each") || table.eq_ignore_ascii_case("json_tree")
 }
 
 fn own(owners: &Ownership, owner: &str, verb: &str, table: &str, column: &str) -> Result<(), String> {

@@ -26,8 +26,10 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// Does not compile without the tag: the cache would hand out what another owner prepared.
     #[doc(hidden)]
     pub const fn new(path: &'static str, text: &'static str, file: &'static str, line: u32) -> Self {
+        assert!(is_tagged(text.as_bytes(), path.as_bytes()), "a statement bears its owner's tag");
         Statement { owner: owner_name(path), text, file, line }
     }
 
@@ -80,6 +82,20 @@ const fn segment(path: &'static str, n: usize) -> &'static str {
     }
     assert!(seen == n, "tables are owned by a module below src/modules or src/platform");
     path.split_at(at).0.split_at(start).1
+}
+
+/// Whether `text` begins with `/*path*/ `.
+const fn is_tagged(text: &[u8], path: &[u8]) -> bool {
+    let Some((open, rest)) = text.split_at_checked(2) else { return false };
+    let Some((tag, rest)) = rest.split_at_checked(path.len()) else { return false };
+    if !matches!(open, b"/*") || !matches!(rest, [b'*', b'/', b' ', ..]) {
+        return false;
+    }
+    let mut at = 0;
+    while at < path.len() && tag[at] == path[at] {
+        at += 1;
+    }
+    at == path.len()
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use rusqlite::{Connection, Params, Row};
 
+use super::fatal::Fatal;
 use super::meter::{self, Meter};
 use super::scope::{self, Scope};
 use super::statement::{Owner, Statement};
-use super::writer::Fatal;
+
 use crate::platform::error::{Error, Result};
 
 /// What statements of one transaction share.

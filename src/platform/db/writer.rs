@@ -9,13 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpointer;
 use super::connection::{self, kernel};
+use super::fatal::{Fatal, caught};
 use super::readers::Snapshot;
 use super::scope::Ownership;
 use crate::platform::actor::Actor;
@@ -25,9 +27,7 @@ use crate::platform::ids::{Id, UserId};
 
 /// Closures that may wait; past it the answer is 503 at once.
 const QUEUE_BOUND: usize = 4096;
-/// A group ends when it has so many members …
-const GROUP_MAX: usize = 512;
-/// … or has run so long, so that the first of it does not wait for a stream of others.
+/// A group ends when it has run so long, so that the first of it does not wait for a stream of others.
 const GROUP_TIME: Duration = Duration::from_millis(20);
 /// A queue that stays empty so long is a good moment to checkpoint.
 const IDLE: Duration = Duration::from_secs(1);
@@ -75,53 +75,6 @@ impl<'c> std::ops::Deref for UnitOfWork<'c> {
     }
 }
 
-/// What no member of a group survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fatal {
-    TransactionLost,
-    Locked,
-    DiskFull,
-    InputOutput,
-    OutOfMemory,
-    Corrupt,
-    FsyncFailed,
-}
-
-impl Fatal {
-    /// Whether `error` ends the whole transaction, or may have.
-    pub fn of(error: &rusqlite::Error) -> Option<Fatal> {
-        let rusqlite::Error::SqliteFailure(failure, _) = error else { return None };
-        match failure.code {
-            ErrorCode::DiskFull => Some(Fatal::DiskFull),
-            ErrorCode::SystemIoFailure if is_fsync(failure.extended_code) => Some(Fatal::FsyncFailed),
-            ErrorCode::SystemIoFailure => Some(Fatal::InputOutput),
-            ErrorCode::OutOfMemory => Some(Fatal::OutOfMemory),
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Some(Fatal::Corrupt),
-            ErrorCode::OperationInterrupted => Some(Fatal::TransactionLost),
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Fatal::Locked),
-            // The commit hook's veto: something tried to commit outside the writer's own commit.
-            _ if failure.extended_code == ffi::SQLITE_CONSTRAINT_COMMITHOOK => Some(Fatal::TransactionLost),
-            _ => None,
-        }
-    }
-
-    pub fn to_error(self) -> Error {
-        match self {
-            Fatal::TransactionLost => Error::Lost("a statement ended it"),
-            Fatal::Locked => Error::Lost("another process holds the database"),
-            Fatal::DiskFull => Error::DiskFull,
-            Fatal::InputOutput => Error::Lost("the disk reported an error"),
-            Fatal::OutOfMemory => Error::Lost("memory ran out"),
-            Fatal::Corrupt => Error::Internal("the database file is damaged: run `ashlar doctor`".into()),
-            Fatal::FsyncFailed => Error::Uncertain,
-        }
-    }
-}
-
-fn is_fsync(extended_code: i32) -> bool {
-    matches!(extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
-}
-
 /// A closure that waits for its turn, and whoever waits for its answer.
 trait Task: Send {
     /// Nobody waits for the answer any more.
@@ -156,10 +109,7 @@ where
             by: Cell::new(self.by),
             person: Cell::new(None),
         };
-        // A panic rolls back to the savepoint, so nothing half-changed is seen by anyone afterwards.
-        let result = catch_unwind(AssertUnwindSafe(|| body(&work))).unwrap_or_else(|panic| {
-            Err(Error::Internal(format!("`{}` panicked: {}", self.name, panic_text(panic.as_ref()))))
-        });
+        let result = caught(self.name, || body(&work));
         let fatal = work.running().fatal.get();
         let good = result.is_ok();
         self.result = Some(result);
@@ -178,14 +128,6 @@ where
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
-}
-
 enum Message {
     Task(Box<dyn Task>),
     Stop,
@@ -195,24 +137,38 @@ enum Message {
 pub(super) struct Writer {
     queue: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
-    thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
+    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    id: ThreadId,
 }
 
 impl Writer {
     /// Starts the thread; `checkpoints` in the one process that holds the folder.
-    pub fn start(path: &Path, owners: Arc<Ownership>, clock: Clock, checkpoints: bool) -> Result<Self> {
+    pub fn start(
+        path: &Path,
+        owners: Arc<Ownership>,
+        clock: Clock,
+        checkpoints: bool,
+        max_group: usize,
+    ) -> Result<Self> {
         let armed = Arc::new(AtomicBool::new(false));
         let connection = connection::open_writer(path, owners, armed.clone())
             .map_err(|e| Error::internal("opening the connection to write", e))?;
         let (queue, inbox) = sync_channel(QUEUE_BOUND);
         let waiting = Arc::new(AtomicUsize::new(0));
         let checkpointer = checkpoints.then(|| Checkpointer::new(&connection));
-        let thread = WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer };
+        let thread =
+            WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer, max_group };
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || thread.run())
+            .spawn(move || {
+                // Closures' own panics are caught before; without a writer nothing can ever be saved again.
+                if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
+                    tracing::error!("the writer ended by a panic; the process stops, to be started anew");
+                    std::process::abort();
+                }
+            })
             .map_err(|e| Error::internal("starting the writer", e))?;
-        Ok(Writer { queue, waiting, thread: std::sync::Mutex::new(Some(thread)) })
+        Ok(Writer { queue, waiting, id: thread.thread().id(), thread: std::sync::Mutex::new(Some(thread)) })
     }
 
     /// Puts `body` in the queue; what comes back is its answer, once it is true.
@@ -232,6 +188,11 @@ impl Writer {
             }
         })?;
         Ok(answer)
+    }
+
+    /// Whether this is the writer's own thread, which must never wait for itself.
+    pub fn is_here(&self) -> bool {
+        std::thread::current().id() == self.id
     }
 
     /// Closures that wait for their turn now.
@@ -259,6 +220,7 @@ struct WriterThread {
     waiting: Arc<AtomicUsize>,
     /// None in processes that stand beside the server: only one component checkpoints.
     checkpointer: Option<Checkpointer>,
+    max_group: usize,
 }
 
 impl WriterThread {
@@ -293,6 +255,7 @@ impl WriterThread {
         let mut next = Some(first);
         let mut stop = std::ops::ControlFlow::Continue(());
         let mut outcome = self.begin();
+        let begun = outcome.is_ok();
         while let Some(mut task) = next.take() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             if task.is_abandoned() {
@@ -303,7 +266,9 @@ impl WriterThread {
                 }
                 members.push(task);
             }
-            if outcome.is_err() || members.len() >= GROUP_MAX || start.elapsed() > GROUP_TIME {
+            // Where not even a beginning could be made, those that wait share the answer instead of a time-out each.
+            if (begun && outcome.is_err()) || members.len() >= self.max_group || (begun && start.elapsed() > GROUP_TIME)
+            {
                 break;
             }
             match self.inbox.try_recv() {

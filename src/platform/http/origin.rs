@@ -22,13 +22,14 @@ impl Proxies {
     /// is not. What stands before it may be forged.
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.ip().to_canonical();
-        let named = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<&str> = named.flat_map(|line| line.split(',')).map(str::trim).collect();
+        // As bytes: what a client wrote before the proxy's own words must not make them unreadable.
+        let lines = headers.get_all("x-forwarded-for").iter();
+        let hops: Vec<&[u8]> = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).collect();
         for hop in hops.iter().rev() {
             if !self.trusts(client) {
                 break;
             }
-            match hop.parse::<IpAddr>() {
+            match std::str::from_utf8(hop).unwrap_or("").trim().parse::<IpAddr>() {
                 Ok(address) => client = address.to_canonical(),
                 Err(_) => break,
             }

@@ -30,7 +30,7 @@ pub struct Head {
     pub headers: HeaderMap,
     /// Who asks, by address: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
-    /// What the session cookie is called here.
+    /// The name of this site's session cookie.
     pub cookie: &'static str,
 }
 
@@ -65,6 +65,7 @@ impl<P> Request<P> {
         let cookies = self.head.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs
+            // Never the plain name on https: a neighbouring host could have set that one.
             .find(|(name, _)| *name == self.head.cookie)
             .and_then(|(_, token)| Token::parse(token))
             .ok_or(Error::Unauthenticated("sign in first"))
@@ -106,7 +107,8 @@ impl<P> Request<P> {
 
     /// `If-Match`, where there is one.
     pub fn if_match(&self) -> Option<&str> {
-        self.head.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok())
+        // What can't be read matches no version.
+        self.head.headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap_or(""))
     }
 
     /// The body as JSON, and its bytes for comparing it with an earlier one.
@@ -169,21 +171,30 @@ where
     Box::pin(stream.map(|piece| piece.map(|mut buffer| buffer.copy_to_bytes(buffer.remaining()))))
 }
 
-/// Reads JSON and names the wrong field.
+/// Reads a JSON object and names the wrong field.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     std::str::from_utf8(bytes)
         .map_err(|e| Error::Malformed(format!("the body is not UTF-8 (byte {} is wrong)", e.valid_up_to() + 1)))?;
+    // serde would take an array too, its items for the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|cause| not_json(&cause))?;
+        return Err(Error::invalid("body", "expected an object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let cause = error.into_inner();
         match cause.classify() {
             serde_json::error::Category::Data => Error::Invalid(vec![wrong_field(&path, &cause.to_string())]),
-            _ => Error::Malformed(format!("the body is not JSON: {cause}")),
+            _ => not_json(&cause),
         }
     })?;
-    reader.end().map_err(|cause| Error::Malformed(format!("the body is not JSON: {cause}")))?;
+    reader.end().map_err(|cause| not_json(&cause))?;
     Ok(value)
+}
+
+fn not_json(cause: &serde_json::Error) -> Error {
+    Error::Malformed(format!("the body is not JSON: {cause}"))
 }
 
 fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
@@ -194,9 +205,12 @@ fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     })
 }
 
+/// Characters of a field's name that are repeated to whoever made it up.
+const MAX_FIELD_CHARS: usize = 100;
+
 /// serde names the field in the path or, where it is missing, unknown or doubled, in its message.
 fn wrong_field(path: &str, message: &str) -> FieldError {
-    let message = message.split(" at line ").next().unwrap_or(message);
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let named = ["missing field `", "unknown field `", "duplicate field `"]
         .iter()
         .find_map(|start| message.strip_prefix(start)?.split('`').next());
@@ -208,5 +222,65 @@ fn wrong_field(path: &str, message: &str) -> FieldError {
         None if path.is_empty() => "body".to_owned(),
         None => path.to_owned(),
     };
-    FieldError::new(field, message)
+    // What serde says before this repeats the value, which may be a password and would end in the log.
+    let detail = match (message.rsplit_once(", expected "), named) {
+        (Some((_, expected)), None) => format!("expected {expected}"),
+        (Some((_, expected)), Some(_)) => format!("unknown field, expected {expected}"),
+        (None, Some(_)) if message.starts_with("missing") => "missing".to_owned(),
+        (None, Some(_)) if message.starts_with("duplicate") => "given twice".to_owned(),
+        (None, _) => message.to_owned(),
+    };
+    FieldError::new(field.chars().take(MAX_FIELD_CHARS).collect::<String>(), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::clock::Time;
+
+    fn request(path: &str, cookie: &'static str, headers: HeaderMap) -> Request {
+        let head = Head {
+            id: RequestId::new(Time::from_ms(1)),
+            method: Method::GET,
+            path: path.to_owned(),
+            query: String::new(),
+            headers,
+            client: IpAddr::from([127, 0, 0, 1]),
+            cookie,
+        };
+        Request { head: Arc::new(head), path: (), body: Box::pin(futures_util::stream::empty()) }
+    }
+
+    #[test]
+    fn only_the_cookie_of_this_kind_of_site_counts_and_only_for_pages() {
+        let (own, planted) = (Token::new().unwrap().reveal(), Token::new().unwrap().reveal());
+        let mut headers = HeaderMap::new();
+        let cookies = format!("ashlar={planted}; other=1; __Host-ashlar={own}");
+        headers.insert(header::COOKIE, cookies.parse().unwrap());
+
+        let secure = request("/", "__Host-ashlar", headers.clone()).token().unwrap();
+        assert_eq!(secure.reveal(), own);
+        assert!(request("/api/me", "__Host-ashlar", headers).token().is_err());
+    }
+
+    #[test]
+    fn a_wrong_value_is_not_repeated() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Form {
+            #[allow(dead_code, reason = "read by serde only")]
+            password: String,
+        }
+
+        for (body, detail) in [
+            (r#"{"password": 73519824660}"#, "password: expected a string"),
+            (r#"{"password": null}"#, "password: expected a string"),
+            (r#"{"pass": ""}"#, "pass: unknown field, expected `password`"),
+            (r#"{"password": "a", "password": "b"}"#, "password: given twice"),
+            (r#"{}"#, "password: missing"),
+            (r#"["secret"]"#, "body: expected an object"),
+        ] {
+            assert_eq!(json::<Form>(body.as_bytes()).unwrap_err().to_string(), detail);
+        }
+    }
 }

@@ -68,8 +68,8 @@ impl Service {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or("").to_owned(),
             client: self.site.proxies.client(peer, &headers),
-            headers,
             cookie: page::cookie_name(self.site.is_secure()),
+            headers,
         });
         let span =
             tracing::info_span!("request", id = %head.id, method = %head.method, path = %logged_path(&head.path));
@@ -118,7 +118,8 @@ impl Service {
                 Err(error) => tracing::error!(%error, "a problem could not be shown"),
             }
         }
-        secure(response.headers_mut(), api, self.site.is_secure());
+        let html = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/html"));
+        secure(response.headers_mut(), api && !html, self.site.is_secure());
         if let Ok(id) = HeaderValue::from_str(&head.id.to_string()) {
             response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
         }
@@ -144,7 +145,8 @@ fn sign_in_path(head: &Head) -> String {
     format!("/sign-in?next={next}")
 }
 
-fn secure(headers: &mut HeaderMap, api: bool, https: bool) {
+/// Headers that keep browsers from doing more with an answer than they should; `data` is what is no page.
+fn secure(headers: &mut HeaderMap, data: bool, https: bool) {
     let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     // Not `no-referrer`: with that, browsers call the origin of our own forms `null`.
@@ -152,7 +154,7 @@ fn secure(headers: &mut HeaderMap, api: bool, https: bool) {
     if https {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
-    if api {
+    if data {
         set(header::CACHE_CONTROL, "no-store");
         set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
     } else {

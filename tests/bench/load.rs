@@ -1,0 +1,101 @@
+//! A client that makes as little work as it can: prepared requests, answers read by their length.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What a load was answered with.
+pub struct Answers {
+    pub per_second: f64,
+    /// In microseconds, in order.
+    latencies_us: Vec<u32>,
+}
+
+impl Answers {
+    pub fn percentile_us(&self, percent: f64) -> f64 {
+        let at = (self.latencies_us.len() as f64 * percent / 100.0) as usize;
+        self.latencies_us.get(at.min(self.latencies_us.len().saturating_sub(1))).copied().unwrap_or(0).into()
+    }
+}
+
+/// Sends requests over `connections` for `duration`, each as soon as the one before is answered; all must succeed.
+pub fn run(
+    server: SocketAddr,
+    connections: usize,
+    duration: Duration,
+    request: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+) -> Answers {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let request = std::sync::Arc::new(request);
+    let number = std::sync::Arc::new(AtomicU64::new(0));
+    runtime.block_on(async {
+        let start = Instant::now();
+        let end = start + duration;
+        let tasks: Vec<_> = (0..connections)
+            .map(|_| {
+                let (request, number) = (request.clone(), number.clone());
+                tokio::spawn(async move {
+                    let mut stream = TcpStream::connect(server).await.expect("a connection");
+                    stream.set_nodelay(true).expect("no delay");
+                    let mut latencies = Vec::new();
+                    let mut buffer = Vec::with_capacity(64 * 1024);
+                    while Instant::now() < end {
+                        let bytes = request(number.fetch_add(1, Ordering::Relaxed));
+                        let sent = Instant::now();
+                        stream.write_all(&bytes).await.expect("sent");
+                        answer(&mut stream, &mut buffer).await;
+                        latencies.push(sent.elapsed().as_micros() as u32);
+                    }
+                    latencies
+                })
+            })
+            .collect();
+        let mut latencies_us = Vec::new();
+        for task in tasks {
+            latencies_us.extend(task.await.expect("the load went through"));
+        }
+        let per_second = latencies_us.len() as f64 / start.elapsed().as_secs_f64();
+        latencies_us.sort_unstable();
+        Answers { per_second, latencies_us }
+    })
+}
+
+/// Reads one answer, which must be a success.
+async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
+    buffer.clear();
+    let (mut head, mut length) = (None, 0);
+    loop {
+        if stream.read_buf(buffer).await.expect("an answer") == 0 {
+            panic!("the server closed the connection");
+        }
+        if head.is_none() {
+            head = buffer.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4);
+            if let Some(end) = head {
+                let text = std::str::from_utf8(&buffer[..end]).expect("a head of ASCII").to_ascii_lowercase();
+                assert!(text.starts_with("http/1.1 2"), "{}", String::from_utf8_lossy(buffer));
+                let value = text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+                length = value.map_or(0, |value| value.parse().expect("a length"));
+            }
+        }
+        if head.is_some_and(|end| buffer.len() >= end + length) {
+            return;
+        }
+    }
+}
+
+pub fn get(path: &str, token: Option<&str>) -> Vec<u8> {
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{token}\r\n").into_bytes()
+}
+
+pub fn post(path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: bench\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}

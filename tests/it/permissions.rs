@@ -1,0 +1,165 @@
+//! Who may do what: every operation of the API for every kind of caller.
+
+use serde_json::{Value, json};
+
+use crate::openapi;
+use crate::support::{PASSWORD, TestApp};
+
+/// What each operation answers to, in this order: nobody, the member whom it is about, another member, staff, an owner,
+/// someone disabled, a token that was revoked.
+const MATRIX: &[(&str, [u16; 7])] = &[
+    ("GET /api/health", [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/ready", [200, 200, 200, 200, 200, 200, 200]),
+    ("POST /api/sign-up", [201, 201, 201, 201, 201, 201, 201]),
+    ("POST /api/sessions", [201, 201, 201, 201, 201, 201, 201]),
+    ("POST /api/password-links/{token}", [404, 404, 404, 404, 404, 404, 404]),
+    ("GET /api/me", [401, 200, 200, 200, 200, 401, 401]),
+    ("PUT /api/me/password", [401, 422, 422, 422, 422, 401, 401]),
+    ("GET /api/sessions", [401, 200, 200, 200, 200, 401, 401]),
+    ("DELETE /api/sessions/{id}", [401, 404, 404, 404, 404, 401, 401]),
+    ("GET /api/profiles/{user_id}", [401, 200, 403, 200, 200, 401, 401]),
+    ("PATCH /api/profiles/{user_id}", [401, 200, 403, 200, 200, 401, 401]),
+    ("GET /api/people", [401, 403, 403, 200, 200, 401, 401]),
+    ("POST /api/people", [401, 403, 403, 201, 201, 401, 401]),
+    ("GET /api/people/{id}", [401, 200, 403, 200, 200, 401, 401]),
+    ("PATCH /api/people/{id}", [401, 403, 403, 403, 200, 401, 401]),
+    ("GET /api/people/{id}/export", [401, 200, 403, 200, 200, 401, 401]),
+    ("POST /api/people/{id}/password-link", [401, 403, 403, 201, 201, 401, 401]),
+    ("GET /api/audit", [401, 403, 403, 200, 200, 401, 401]),
+    ("GET /metrics", [401, 403, 403, 200, 200, 401, 401]),
+    // These end what the others need, so they come last.
+    ("DELETE /api/people/{id}", [401, 403, 403, 204, 204, 401, 401]),
+    ("DELETE /api/sessions", [401, 204, 204, 204, 204, 401, 401]),
+    ("DELETE /api/sessions/current", [401, 204, 204, 204, 204, 401, 401]),
+];
+
+/// As above, for what staff may not do to other staff, nor to owners: nobody, a member, staff, an owner.
+const UPWARDS: &[(&str, [u16; 4])] = &[
+    ("GET /api/profiles/{id}", [401, 403, 403, 200]),
+    ("PATCH /api/profiles/{id}", [401, 403, 403, 200]),
+    ("GET /api/people/{id}", [401, 403, 403, 200]),
+    ("PATCH /api/people/{id}", [401, 403, 403, 200]),
+    ("GET /api/people/{id}/export", [401, 403, 403, 200]),
+    ("POST /api/people/{id}/password-link", [401, 403, 403, 201]),
+    ("DELETE /api/people/{id}", [401, 403, 403, 204]),
+];
+
+#[test]
+fn every_operation_has_a_row_and_every_row_an_operation() {
+    let listed: Vec<&str> = MATRIX.iter().map(|(operation, _)| *operation).collect();
+    let there: Vec<String> = openapi::operations().map(|(name, _)| name).collect();
+
+    for operation in &there {
+        assert!(listed.contains(&operation.as_str()), "{operation} has no row: say who may do it");
+    }
+    for operation in listed.into_iter().filter(|operation| operation.contains("/api/")) {
+        assert!(there.iter().any(|name| name == operation), "{operation} is in no document any more");
+    }
+}
+
+#[tokio::test]
+async fn everyone_may_do_what_their_role_says_and_no_more() {
+    let app = TestApp::start().await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    app.sign_up("someone@example.org").await;
+    // Callers and a member of their own for each cell, since some operations end them.
+    let mut wrong = Vec::new();
+    for (row, (operation, expected)) in MATRIX.iter().enumerate() {
+        for (column, expected) in expected.iter().enumerate() {
+            let (member, members_token) = app.person(&format!("member{row}.{column}@example.org"), "member");
+            let token = match column {
+                0 => String::new(),
+                1 => members_token,
+                2 => app.person(&format!("other{row}.{column}@example.org"), "member").1,
+                3 => app.person(&format!("staff{row}.{column}@example.org"), "staff").1,
+                4 => app.person(&format!("owner{row}.{column}@example.org"), "owner").1,
+                5 => {
+                    let (id, token) = app.person(&format!("disabled{row}.{column}@example.org"), "owner");
+                    let state = json!({ "state": "disabled" });
+                    assert_eq!(app.ask(&format!("PATCH /api/people/{id}"), &owner, state).await.status, 200);
+                    token
+                }
+                _ => {
+                    let (_, token) = app.person(&format!("revoked{row}.{column}@example.org"), "owner");
+                    assert_eq!(app.ask("DELETE /api/sessions/current", &token, Value::Null).await.status, 204);
+                    token
+                }
+            };
+            let (what, body) = example(operation, &member, &format!("new{row}.{column}@example.org"));
+            let answer = app.ask(&what, &token, body).await;
+            if answer.status != *expected {
+                wrong.push(format!("{operation} [{column}]: {} instead of {expected}: {}", answer.status, answer.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn staff_have_no_power_over_staff_and_owners() {
+    let app = TestApp::start().await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    let (_, staff) = app.person("staff@example.org", "staff");
+    let (_, member) = app.person("member@example.org", "member");
+
+    for role in ["staff", "owner"] {
+        let (id, _) = app.person(&format!("target-{role}@example.org"), role);
+        for (operation, expected) in UPWARDS {
+            for (token, expected) in ["", &member, &staff, &owner].iter().zip(expected) {
+                let (what, body) = example(operation, &id, "");
+                let answer = app.ask(&what, token, body).await;
+                assert_eq!(answer.status, *expected, "{operation} on {role}: {}", answer.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_know_can_not_tell_whether_someone_exists() {
+    let app = TestApp::start().await;
+    let (_, ann) = app.person("ann@example.org", "member");
+    let (bob, _) = app.person("bob@example.org", "member");
+    let nobody = "01a20acd-df54-740c-a1b7-5f0a20cef6e2";
+
+    for (operation, _) in UPWARDS {
+        for token in ["", &ann] {
+            let mut answers = Vec::new();
+            for id in [&bob, nobody, "no-id"] {
+                let (what, body) = example(operation, id, "");
+                let mut answer = app.ask(&what, token, body).await;
+                answer.body["request_id"] = Value::Null;
+                answers.push((answer.status, answer.body));
+            }
+            assert!(answers[1..].iter().all(|answer| *answer == answers[0]), "{operation}: {answers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_member_can_not_raise_themselves() {
+    let app = TestApp::start().await;
+    let form = json!({ "email": "ann@example.org", "password": PASSWORD, "display_name": "Ann", "role": "owner" });
+
+    assert_eq!(app.ask("POST /api/sign-up", "", form).await.wrong_fields(), ["role"]);
+
+    let (id, ann) = app.person("ann@example.org", "member");
+    assert_eq!(app.ask(&format!("PATCH /api/people/{id}"), &ann, json!({ "role": "owner" })).await.status, 403);
+    let profile = app.ask(&format!("PATCH /api/profiles/{id}"), &ann, json!({ "role": "owner" })).await;
+    assert_eq!(profile.wrong_fields(), ["role"]);
+}
+
+/// A request that this operation would grant, about `id`.
+fn example(operation: &str, id: &str, new: &str) -> (String, Value) {
+    let body = match operation {
+        "POST /api/sign-up" => json!({ "email": new, "password": PASSWORD, "display_name": "New" }),
+        "POST /api/sessions" => json!({ "email": "someone@example.org", "password": PASSWORD }),
+        "POST /api/people" => json!({ "email": new, "display_name": "New" }),
+        "POST /api/password-links/{token}" => json!({ "password": PASSWORD }),
+        "PUT /api/me/password" => json!({ "old": "not it at all", "new": PASSWORD }),
+        "PATCH /api/people/{id}" => json!({ "state": "active" }),
+        _ if operation.starts_with("PATCH /api/profiles") => json!({ "bio": "changed" }),
+        _ => Value::Null,
+    };
+    let what = operation.replace("{id}", id).replace("{user_id}", id).replace("{token}", &"A".repeat(43));
+    (what, body)
+}
