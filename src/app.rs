@@ -7,16 +7,16 @@ use utoipa::OpenApi;
 use crate::modules::billing::Billing;
 use crate::modules::profiles::Profiles;
 use crate::modules::users::Users;
-use crate::platform::Platform;
 use crate::platform::audit::{self, AuditApi};
 use crate::platform::auth::Auth;
 use crate::platform::config::Settings;
 use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
 use crate::platform::error::Result;
-use crate::platform::http::page::Nav;
+use crate::platform::http::page::{Nav, Viewer};
 use crate::platform::http::{self, Routes, Service, page};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
+use crate::platform::{FindViewer, Platform};
 use crate::use_cases::console::{self, ModuleMap};
 use crate::use_cases::{self, App, UseCasesApi};
 
@@ -31,6 +31,17 @@ fn modules() -> Vec<Box<dyn Module>> {
 /// What the modules say of themselves.
 pub fn declarations() -> Vec<Declaration> {
     modules().iter().map(|module| module.declaration()).collect()
+}
+
+/// What the parts of the platform that own tables say of themselves.
+pub fn platform_declarations() -> Vec<Declaration> {
+    let part = |name, purpose| Declaration { name, purpose, uses: &[] };
+    vec![
+        part("audit", "Who did what to which record"),
+        part("auth", "Passwords, sessions and links: what lets people in"),
+        part("db", "What the unit is, and how often it was restored"),
+        part("http", "Answers that are kept, so that a repeated request happens once"),
+    ]
 }
 
 /// The schema of all owners, and who reads and writes which table; proven before anything else starts.
@@ -48,7 +59,11 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     let modules: Arc<[Box<dyn Module>]> = modules().into();
     let nav = Nav { main: console::NAV.to_vec(), modules: modules.iter().filter_map(|m| m.nav()).collect() };
     let auth = Auth::new(Arc::new(Users), settings.attempts);
-    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav) };
+    let viewer: FindViewer = Arc::new(|snapshot, who| {
+        let name = Profiles.of(snapshot, who.user)?.display_name.to_string();
+        Ok(Viewer::new(name, who))
+    });
+    let platform = Platform { database, auth, site: settings.site.clone(), nav: Arc::new(nav), viewer };
     let origin = settings.origin().into();
     App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin }
 }

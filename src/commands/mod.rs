@@ -1,5 +1,11 @@
 //! The command line's commands, one file each.
 
+mod backup;
+mod doctor;
+mod migrate;
+mod modules;
+mod openapi;
+mod restore;
 mod serve;
 mod user;
 
@@ -17,7 +23,7 @@ use crate::use_cases::App;
 
 /// The back office of a small company in one binary and one SQLite file.
 #[derive(Debug, Parser)]
-#[command(name = "ashlar", version, max_term_width = 100)]
+#[command(name = "ashlar", version, max_term_width = 100, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.")]
 struct CommandLine {
     /// The unit's folder: its database is DIR/ashlar.db, its settings DIR/ashlar.toml
     #[arg(long, global = true, env = "ASHLAR_DATA", value_name = "DIR", default_value = "data")]
@@ -27,12 +33,19 @@ struct CommandLine {
     command: Command,
 }
 
+/// What stands here or at a command's own type is its help.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the unit: API, pages and background work
     Serve(serve::Serve),
     /// Look after people, also while the server runs
     User(user::User),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Doctor(doctor::Doctor),
+    Migrate(migrate::Migrate),
+    Modules(modules::Modules),
+    Openapi(openapi::Openapi),
 }
 
 /// Runs one command: exit code 0 done, 1 failed, 2 wrong usage.
@@ -41,11 +54,49 @@ pub fn run() -> ExitCode {
     let done: Result<ExitCode> = match command {
         Command::Serve(serve) => serve.run(&data).map(|()| ExitCode::SUCCESS),
         Command::User(user) => user.run(&data).map(|()| ExitCode::SUCCESS),
+        Command::Backup(backup) => backup.run(&data).map(|()| ExitCode::SUCCESS),
+        Command::Restore(restore) => restore.run(&data).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(doctor) => doctor.run(&data),
+        Command::Migrate(migrate) => migrate.run(&data),
+        Command::Modules(modules) => modules.run().map(|()| ExitCode::SUCCESS),
+        Command::Openapi(openapi) => openapi.run().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("ashlar: {error}");
+        match &error {
+            Error::Conflict { field: Some(field), .. } => eprintln!("ashlar: {field}: {error}"),
+            _ => eprintln!("ashlar: {error}"),
+        }
         ExitCode::FAILURE
     })
+}
+
+/// Prints `text` as a line; that nobody reads it any more, as in `ashlar … | head -1`, is no fault.
+fn print(text: impl std::fmt::Display) -> Result<()> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written.map_err(|e| Error::internal("printing", e)),
+    }
+}
+
+/// `1 person`, `2 people`.
+fn people(number: i64) -> String {
+    if number == 1 { "1 person".into() } else { format!("{number} people") }
+}
+
+/// The settings of commands that have no flags for them: variables over the file over defaults.
+fn settings(folder: &Folder) -> Result<Settings> {
+    #[derive(Parser)]
+    struct Variables {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    let variables = Variables::try_parse_from(["ashlar"]).map_err(|e| {
+        let text = e.to_string();
+        Error::Internal(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
+    })?;
+    Settings::load(variables.options, &folder.settings())
 }
 
 /// A unit opened by a command, beside a server or alone.
@@ -58,9 +109,9 @@ struct Unit {
 /// Opens the unit in `data`: as its holder where no server runs (it is made or migrated then), else beside it.
 fn open(data: &Path) -> Result<Unit> {
     let folder = Folder::at(data)?;
-    let settings = Settings::load(Options::default(), &folder.settings())?;
+    let settings = settings(&folder)?;
     let (schema, _) = app::prove()?;
-    let lock = folder.lock().ok();
+    let lock = folder.try_lock()?;
     let role = if lock.is_some() { Role::Server } else { Role::Beside };
     let database = Database::open(&folder, schema, Clock::system(), role, Tuning { readers: 1, ..Tuning::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::open;
+use super::{open, print};
 use crate::modules::users::Email;
 use crate::platform::actor::Actor;
 use crate::platform::audit;
@@ -72,12 +72,16 @@ enum Action {
 
 impl User {
     pub fn run(self, data: &Path) -> Result<()> {
+        // Before the unit is opened: whoever types it may take their time.
+        let password = match &self.action {
+            Action::Create { password_stdin: true, .. } => Some(password_from_stdin()?),
+            _ => None,
+        };
         let unit = open(data)?;
         let app = &unit.app;
         match self.action {
-            Action::Create { email, display_name, role, currency, password_stdin, json } => {
+            Action::Create { email, display_name, role, currency, password_stdin: _, json } => {
                 let form = AddPerson { email, display_name, currency: Some(currency) };
-                let password = if password_stdin { Some(password_from_stdin()?) } else { None };
                 create(app, form, role, password, json)
             }
             Action::List { json } => list(app, json),
@@ -85,15 +89,13 @@ impl User {
                 let id = find(app, &email)?;
                 let change = ChangePerson { state: Some(State::Disabled), ..ChangePerson::default() };
                 unit.block_on(change_person(app, Actor::command_line(), id, change, None))?;
-                println!("{email} is disabled and signed out everywhere");
-                Ok(())
+                print(format!("{email} is disabled and signed out everywhere"))
             }
             Action::Token { email } => token(app, find(app, &email)?),
             Action::PasswordLink { email } => {
                 let id = find(app, &email)?;
                 let link = unit.block_on(issue_link(app, Actor::command_line().into(), None, id))?.fresh()?;
-                println!("{}", link.url);
-                Ok(())
+                print(link.url)
             }
         }
     }
@@ -103,11 +105,9 @@ fn create(app: &App, form: AddPerson, role: Role, password: Option<Password>, as
     let password = password.map(|password| app.platform.auth.hash_blocking(&password)).transpose()?;
     let person = create_person(app, Actor::command_line(), form, role, password)?;
     if as_json {
-        println!("{}", json!(person));
-    } else {
-        println!("{} {} ({})", person.user.id, person.user.email, role.as_str());
+        return print(json!(person));
     }
-    Ok(())
+    print(format!("{} {} ({})", person.user.id, person.user.email, role.as_str()))
 }
 
 fn list(app: &App, as_json: bool) -> Result<()> {
@@ -119,11 +119,12 @@ fn list(app: &App, as_json: bool) -> Result<()> {
         })?;
         for person in &page {
             if as_json {
-                println!("{}", json!(person));
+                print(json!(person))?;
             } else {
                 let user = &person.user;
                 let (role, state) = (user.role.as_str(), user.state.as_str());
-                println!("{}  {role:<6}  {state:<8}  {}  {}", user.id, user.email, person.profile.display_name);
+                let name = &person.profile.display_name;
+                print(format!("{}  {role:<6}  {state:<8}  {}  {name}", user.id, user.email))?;
             }
         }
         match page.last() {
@@ -140,8 +141,7 @@ fn token(app: &App, id: UserId) -> Result<()> {
         audit::record_person(work, "token.issued", id, None, Some(&made.session))?;
         Ok(made)
     })?;
-    println!("{}", made.token.reveal());
-    Ok(())
+    print(made.token.reveal())
 }
 
 fn find(app: &App, email: &str) -> Result<UserId> {

@@ -86,9 +86,7 @@ impl Settings {
     /// If the file can't be read, has an unknown key or a wrong value; the text names it.
     pub fn load(flags: Options, path: &Path) -> Result<Settings> {
         let file: Options = match std::fs::read_to_string(path) {
-            Ok(text) => {
-                toml::from_str(&text).map_err(|e| Error::Internal(format!("{} is wrong: {e}", path.display())))?
-            }
+            Ok(text) => toml::from_str(&text).map_err(|e| wrong_file(path, &text, &e))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Options::default(),
             Err(e) => return Err(Error::internal(&format!("reading {}", path.display()), e)),
         };
@@ -121,6 +119,13 @@ impl Settings {
     pub fn origin(&self) -> String {
         self.site.public_origin.clone().unwrap_or_else(|| format!("http://{}", self.listen))
     }
+}
+
+/// One line that names the place.
+fn wrong_file(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let (line, why) = (before.matches('\n').count() + 1, error.message().replace('\n', " "));
+    Error::Internal(format!("{} is wrong in line {line}: {why}", path.display()))
 }
 
 /// Scheme, host and port, as browsers write an origin.

@@ -44,3 +44,56 @@ pub fn remove_database(path: &Path) {
         }
     }
 }
+
+/// Removes what killed processes left in `folder`: everything named `*.unfinished-PID` whose process is no more.
+pub fn remove_left_over(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_name().to_str().and_then(maker).is_some_and(is_gone) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The process in `name.unfinished-PID`, also where SQLite appended something to that.
+fn maker(name: &str) -> Option<u32> {
+    let (_, pid) = name.rsplit_once(".unfinished-")?;
+    let pid = ["-wal", "-shm", "-journal"].iter().find_map(|suffix| pid.strip_suffix(suffix)).unwrap_or(pid);
+    pid.parse().ok()
+}
+
+/// What bears our own number was left by another before us. Where the system doesn't list its processes, nobody is
+/// known to be gone.
+fn is_gone(pid: u32) -> bool {
+    let processes = Path::new("/proc");
+    pid == std::process::id() || (processes.join("self").exists() && !processes.join(pid.to_string()).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_dead_left_unfinished_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dead = "unit.db.unfinished-4194999"; // above the highest number there can be
+        let alive = format!("unit.db.unfinished-{}", std::os::unix::process::parent_id());
+        for name in [dead, &format!("{dead}-journal"), &alive, "unit.db", "x.unfinished-draft"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+
+        remove_left_over(folder.path()).unwrap();
+
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["unit.db".to_owned(), alive, "x.unfinished-draft".to_owned()]);
+    }
+}

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod db;
@@ -19,7 +20,11 @@ use std::sync::Arc;
 use auth::{Auth, Principal};
 use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
-use http::{Call, Request, Saved, SiteSettings};
+use http::page::{self, Viewer};
+use http::{Call, Head, Refusal, Request, Saved, SiteSettings};
+
+/// Finds who looks at a page, as its head shows them; `app.rs` wires what knows their names.
+pub type FindViewer = Arc<dyn Fn(&Snapshot<'_>, &Principal) -> Result<Viewer> + Send + Sync>;
 
 /// What every module is handed. Clones share it.
 #[derive(Clone)]
@@ -27,7 +32,8 @@ pub struct Platform {
     pub database: Database,
     pub auth: Auth,
     pub site: Arc<SiteSettings>,
-    pub nav: Arc<http::page::Nav>,
+    pub nav: Arc<page::Nav>,
+    pub viewer: FindViewer,
 }
 
 impl Platform {
@@ -45,6 +51,33 @@ impl Platform {
                 body(snapshot, &who)
             })
             .await
+    }
+
+    /// As [`Platform::read`], with who looks at the page that shows it.
+    pub async fn look<P, T, F>(&self, name: &'static str, request: &Request<P>, body: F) -> Result<(Viewer, T)>
+    where
+        F: FnOnce(&Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let viewer = self.viewer.clone();
+        self.read(name, request, move |snapshot, who| {
+            let content = body(snapshot, who)?;
+            Ok((viewer(snapshot, who)?, content))
+        })
+        .await
+    }
+
+    /// A page of the console, with a form on it that may have been refused.
+    pub fn show(
+        &self,
+        head: &Head,
+        viewer: &Viewer,
+        title: &str,
+        refused: &Refusal,
+        content: &impl askama::Template,
+    ) -> Result<warp::reply::Response> {
+        let response = page::console(refused.status(), head, &self.nav, viewer, title, content)?;
+        Ok(refused.stamp(response))
     }
 
     /// As [`Platform::read`], off the threads that serve requests: for reads of a length nobody bounds.

@@ -1,20 +1,28 @@
 //! Black-box tests of the whole program: one file a feature.
+
 #![allow(clippy::unwrap_used, reason = "what a test can't go on without may panic")]
 
 mod audit;
 mod bad_input;
+mod boundaries;
 mod browser;
+mod commands;
 mod connections;
+mod crash;
 mod idempotency;
 mod limits;
 mod logs;
 mod metrics;
+mod new_module;
 mod openapi;
 mod pages;
 mod passwords;
 mod people;
 mod permissions;
+mod personal_data;
 mod profiles;
+mod readme;
 mod sessions;
 mod sign_up;
+mod start;
 mod support;

@@ -75,6 +75,16 @@ impl Profiles {
         snapshot.tables(Owner(())).search(&longest, &words, after, limit)
     }
 
+    /// Users whose names are not found as they are written, for `ashlar doctor`.
+    pub fn mismatched(&self, snapshot: &Snapshot<'_>) -> Result<Vec<UserId>> {
+        snapshot.tables(Owner(())).list_mismatched()
+    }
+
+    /// Makes a user's name found as it is written.
+    pub fn reindex(&self, work: &UnitOfWork<'_>, user: UserId) -> Result<()> {
+        work.tables(Owner(())).reindex(user)
+    }
+
     /// The users of all profiles, for `ashlar doctor`.
     pub fn ids(&self, snapshot: &Snapshot<'_>) -> Result<Vec<UserId>> {
         snapshot.tables(Owner(())).list_ids()

@@ -13,5 +13,9 @@ pub(super) trait ProfileRepository {
     fn delete(&self, user: UserId) -> Result<()>;
     /// Users who have a word that begins with `word`, and one for each of `others`; by id.
     fn search(&self, word: &str, others: &[String], after: Option<UserId>, limit: u32) -> Result<Vec<UserId>>;
+    /// Users of whom the words kept for search are not those of their name, or who have words but no profile.
+    fn list_mismatched(&self) -> Result<Vec<UserId>>;
+    /// Keeps for search the words of this user's name, and no others.
+    fn reindex(&self, user: UserId) -> Result<()>;
     fn list_ids(&self) -> Result<Vec<UserId>>;
 }

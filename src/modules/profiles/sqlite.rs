@@ -1,5 +1,7 @@
 //! Profiles in SQLite, with the words of their names.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Row;
 
 use super::Owner;
@@ -111,6 +113,38 @@ impl ProfileRepository for Tables<'_, Owner> {
             (word, text::after_prefix(word), after, others, limit),
             |row| row.get(0),
         )
+    }
+
+    fn list_mismatched(&self) -> Result<Vec<UserId>> {
+        let mut kept: BTreeMap<UserId, Vec<String>> = BTreeMap::new();
+        let words = self.fetch_all(sql!("SELECT user_id, word FROM profile_words ORDER BY word"), [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        for (user, word) in words? {
+            kept.entry(user).or_default().push(word);
+        }
+        let names: Vec<(UserId, String, String)> =
+            self.fetch_all(sql!("SELECT user_id, display_name, folded_name FROM profiles"), [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        let mut wrong = Vec::new();
+        for (user, name, folded) in names {
+            let words = name_words(&DisplayName::from_store(name));
+            if kept.remove(&user).unwrap_or_default() != words || folded != folded_name(&words) {
+                wrong.push(user);
+            }
+        }
+        wrong.extend(kept.into_keys());
+        wrong.sort_unstable();
+        Ok(wrong)
+    }
+
+    fn reindex(&self, user: UserId) -> Result<()> {
+        self.execute(sql!("DELETE FROM profile_words WHERE user_id = ?1"), [user])?;
+        let Some(profile) = ProfileRepository::find(self, user)? else { return Ok(()) };
+        let words = name_words(&profile.display_name);
+        self.execute(sql!("UPDATE profiles SET folded_name = ?2 WHERE user_id = ?1"), (user, folded_name(&words)))?;
+        insert_words(self, user, &words)
     }
 
     fn list_ids(&self) -> Result<Vec<UserId>> {

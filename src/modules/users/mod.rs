@@ -85,6 +85,11 @@ impl Users {
         Ok(snapshot.tables(Owner(())).count_active_owners()? > 0)
     }
 
+    /// How many people there are.
+    pub fn count(&self, snapshot: &Snapshot<'_>) -> Result<i64> {
+        snapshot.tables(Owner(())).count()
+    }
+
     /// All ids, for `ashlar doctor`.
     pub fn ids(&self, snapshot: &Snapshot<'_>) -> Result<Vec<UserId>> {
         snapshot.tables(Owner(())).list_ids()

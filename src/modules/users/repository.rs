@@ -16,6 +16,7 @@ pub(super) trait UserRepository {
     /// Ids of users whose address lies in `from..to`, ignoring case and accents.
     fn search(&self, from: &str, to: &str, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>>;
     fn list_ids(&self) -> Result<Vec<UserId>>;
+    fn count(&self) -> Result<i64>;
     fn count_active_owners(&self) -> Result<i64>;
     /// Changes role and state.
     fn update(&self, user: &User) -> Result<()>;

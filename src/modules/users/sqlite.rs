@@ -74,6 +74,11 @@ impl UserRepository for Tables<'_, Owner> {
         self.fetch_all(sql!("SELECT id FROM users ORDER BY id"), [], |row| row.get(0))
     }
 
+    fn count(&self) -> Result<i64> {
+        let count = self.fetch_optional(sql!("SELECT count(*) FROM users"), [], |row| row.get(0));
+        Ok(count?.unwrap_or(0))
+    }
+
     fn count_active_owners(&self) -> Result<i64> {
         let count = self.fetch_optional(
             sql!("SELECT count(*) FROM users WHERE role = 'owner' AND state = 'active'"),

@@ -93,7 +93,10 @@ impl AuditRepository for Tables<'_, Owner> {
 
     fn blank(&self, person: UserId) -> Result<usize> {
         self.execute(
-            sql!(r#"UPDATE audit_entries SET "before" = NULL, "after" = NULL WHERE subject = ?1 OR person = ?1"#),
+            sql!(
+                r#"UPDATE audit_entries SET "before" = NULL, "after" = NULL, person = NULL
+                   WHERE subject = ?1 OR person = ?1"#
+            ),
             [person],
         )
     }

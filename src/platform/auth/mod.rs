@@ -62,6 +62,11 @@ impl Auth {
         &self.attempts
     }
 
+    /// Whether there is such a person, for whoever keeps something on them.
+    pub fn knows(&self, snapshot: &Snapshot<'_>, user: UserId) -> Result<bool> {
+        Ok(self.directory.standing(snapshot, user)?.is_some())
+    }
+
     // Who asks
 
     /// Who bears this token; [`Error::Unauthenticated`] if nobody does, or nobody any more.
@@ -192,6 +197,11 @@ impl Auth {
     /// Makes the links that a person holds void.
     pub fn void_links(&self, work: &UnitOfWork<'_>, purpose: Purpose, user: UserId) -> Result<()> {
         work.tables(Owner(())).delete_links(purpose, Some(user))
+    }
+
+    /// Ends everyone's sessions and tokens, and voids all links; returns how many.
+    pub fn end_all(&self, work: &UnitOfWork<'_>) -> Result<usize> {
+        work.tables(Owner(())).delete_all()
     }
 
     // Personal data

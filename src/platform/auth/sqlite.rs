@@ -28,6 +28,8 @@ pub(super) trait AuthRepository {
     fn delete_link(&self, token_hash: &[u8; 32]) -> Result<()>;
     fn delete_links(&self, purpose: Purpose, user: Option<UserId>) -> Result<()>;
 
+    /// Every session and every link; returns how many.
+    fn delete_all(&self) -> Result<usize>;
     fn delete_expired(&self, now: Time) -> Result<usize>;
     fn list_users(&self) -> Result<Vec<UserId>>;
 }
@@ -120,6 +122,12 @@ impl AuthRepository for Tables<'_, Owner> {
     fn delete_links(&self, purpose: Purpose, user: Option<UserId>) -> Result<()> {
         self.execute(sql!("DELETE FROM auth_links WHERE purpose = ?1 AND user_id IS ?2"), (purpose.as_str(), user))
             .map(drop)
+    }
+
+    fn delete_all(&self) -> Result<usize> {
+        let sessions = self.execute(sql!("DELETE FROM auth_sessions"), [])?;
+        let links = self.execute(sql!("DELETE FROM auth_links"), [])?;
+        Ok(sessions + links)
     }
 
     fn delete_expired(&self, now: Time) -> Result<usize> {

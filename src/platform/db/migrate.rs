@@ -38,6 +38,7 @@ fn applied(connection: &Connection, history: &str) -> Result<usize> {
 /// Refuses what is not ours, what is damaged, and what a newer program wrote.
 pub(super) fn recognise(connection: &Connection, schema: &Schema, path: &Path) -> Result<()> {
     let path = path.display();
+    must_have_schema(connection).map_err(unreadable)?;
     let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(unreadable)?;
     if id != APPLICATION_ID {
         return Err(Error::Internal(format!(
@@ -81,6 +82,11 @@ fn refuse_edited(one: &Migrations, applied: &[String]) -> Result<()> {
             one.owner, one.files[edited].0
         ))),
     }
+}
+
+/// Reads the schema, as each first statement does; of a damaged file that fails.
+pub(super) fn must_have_schema(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
 fn unreadable(error: rusqlite::Error) -> Error {
@@ -150,9 +156,10 @@ pub(super) fn run(path: &Path, schema: &Schema, keep: &Path) -> Result<Vec<Strin
         return Ok(pending);
     }
     if let Some(folder) = keep.parent() {
-        std::fs::create_dir_all(folder)
-            .and_then(|()| crate::platform::files::sync_folder(folder))
-            .map_err(|e| Error::internal(&format!("making {}", folder.display()), e))?;
+        let failed = |e| Error::internal(&format!("making {}", folder.display()), e);
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        crate::platform::files::sync_folder(folder).map_err(failed)?;
+        crate::platform::files::remove_left_over(folder).map_err(failed)?;
     }
     super::copy::to_file(&connection, keep)?;
     if let Err(error) = run_all(&mut connection, schema) {

@@ -6,11 +6,14 @@
 mod checkpoint;
 mod connection;
 mod copy;
+mod epoch;
 mod fatal;
 mod folder;
+mod health;
 mod meter;
 mod migrate;
 mod readers;
+mod replace;
 mod schema;
 mod scope;
 mod statement;
@@ -26,14 +29,19 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use copy::{check, problems};
+pub use epoch::raise_epoch;
 pub use folder::{Folder, Lock, looks_like_ours};
+pub use health::{Health, examine, must_be_ours, verify};
 pub use meter::{Meter, meters};
 pub use readers::Snapshot;
-pub use schema::{Migrations, Schema, Use};
+pub use replace::{Entry, into_one_file};
+pub use schema::{Difference, Migrations, Schema, Use};
 pub use scope::Ownership;
 pub use statement::{Owner, STATEMENTS, Statement, owner_name};
 pub use tables::Tables;
 pub use writer::UnitOfWork;
+
+use connection::BUSY_TIMEOUT;
 
 use super::actor::Actor;
 use super::clock::Clock;
@@ -60,6 +68,7 @@ struct Inner {
     unit: Unit,
     readers: readers::Readers,
     writer: writer::Writer,
+    _entry: Entry,
 }
 
 /// How a process uses the database.
@@ -94,6 +103,7 @@ impl Database {
     /// If the file is not ours, damaged, or of a newer schema; beside a server, also if migrations are pending.
     pub fn open(folder: &Folder, schema: Schema, clock: Clock, role: Role, tuning: Tuning) -> Result<Database> {
         let path = folder.database();
+        let entry = folder.enter()?;
         prepare(folder, &schema, &clock, role)?;
         let owners = schema.owners.clone();
         let readers = readers::Readers::open(&path, owners.clone(), tuning.readers, clock.clone())?;
@@ -107,7 +117,7 @@ impl Database {
             .map_err(|e| Error::internal("reading what the unit is", e))
         })?;
         let writer = writer::Writer::start(&path, owners, clock.clone(), role == Role::Server, tuning.max_group)?;
-        let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer };
+        let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer, _entry: entry };
         Ok(Database { inner: Arc::new(inner) })
     }
 
@@ -164,7 +174,7 @@ impl Database {
     /// # Errors
     /// If `target` exists or can't be written, or the copy is not sound; nothing is left there then.
     pub fn copy_to(&self, target: &Path) -> Result<u64> {
-        copy_database(&self.inner.folder, target)
+        copy_database(&self.inner.folder, &self.inner.schema, target)
     }
 
     pub fn folder(&self) -> &Folder {
@@ -195,16 +205,59 @@ impl Database {
 }
 
 /// Copies the unit's database as a running server leaves it, from a connection of its own.
-pub fn copy_database(folder: &Folder, target: &Path) -> Result<u64> {
-    let source = Connection::open_with_flags(folder.database(), connection::open_flags())
-        .and_then(|c| connection::configure(&c).map(|()| c))
-        .map_err(|e| Error::internal("opening the database to copy it", e))?;
-    copy::to_file(&source, target)
+///
+/// # Errors
+/// As [`Database::copy_to`]; also if a table of the copy is missing or belongs to nobody.
+pub fn copy_database(folder: &Folder, schema: &Schema, target: &Path) -> Result<u64> {
+    let _entry = folder.enter()?;
+    let path = folder.database();
+    if !folder.has_database()? {
+        return Err(nothing_there(folder));
+    }
+    let source = open_raw(&path)?;
+    migrate::recognise(&source, schema, &path)?;
+    copy::to_file_if(&source, target, |copy| health::must_be_owned(copy, schema))
+}
+
+/// Runs `body` on one state of the database file `path`, wherever it stands: a copy, say. Nothing is written, not
+/// beside it either.
+pub fn read_file<T>(
+    path: &Path,
+    schema: &Schema,
+    clock: &Clock,
+    name: &'static str,
+    body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+) -> Result<T> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .and_then(|c| c.authorizer(Some(scope::authorizer(schema.owners.clone()))).map(|()| c))
+        .map_err(|e| Error::internal(&format!("opening {}", path.display()), e))?;
+    readers::read_on(&connection, name, clock.now(), body)
+}
+
+/// Copies the database file `source`, with what stands in its WAL, to `target`.
+pub fn copy_file(source: &Path, target: &Path) -> Result<u64> {
+    copy::to_file(&open_raw(source)?, target)
+}
+
+/// How many migrations the database file `path` has seen.
+pub fn schema_version(path: &Path) -> Result<i32> {
+    let failed = |e| Error::internal(&format!("reading {}", path.display()), e);
+    let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)
+}
+
+fn nothing_there(folder: &Folder) -> Error {
+    Error::Internal(format!(
+        "there is no database in {} yet; start the unit with `ashlar serve`, or name its folder with --data",
+        folder.path().display()
+    ))
 }
 
 /// What would be run by [`Database::open`] as a server, as `owner/V1__accounts`. Not for a process that has the
 /// database open: it looks at the file, and closing that handle drops SQLite's locks.
 pub fn pending_migrations(folder: &Folder, schema: &Schema) -> Result<Vec<String>> {
+    let _entry = folder.enter()?;
     if !folder.has_database()? {
         return Ok(schema.all_migrations());
     }
@@ -215,6 +268,7 @@ pub fn pending_migrations(folder: &Folder, schema: &Schema) -> Result<Vec<String
 
 /// Migrates an existing database, or makes a new one; the caller holds the folder's lock. Returns what was run.
 pub fn migrate(folder: &Folder, schema: &Schema, clock: &Clock) -> Result<Vec<String>> {
+    let _entry = folder.enter()?;
     let path = folder.database();
     if !folder.has_database()? {
         migrate::create(&path, schema, clock)?;
@@ -226,21 +280,6 @@ pub fn migrate(folder: &Folder, schema: &Schema, clock: &Clock) -> Result<Vec<St
     }
     let kept = folder.backups().join(format!("before-migration-{}.db", clock.now().to_compact()));
     migrate::run(&path, schema, &kept)
-}
-
-/// Checks that `file` is a sound database of ours that this program can bring up to date; returns its pending
-/// migrations.
-pub fn verify(file: &Path, schema: &Schema) -> Result<Vec<String>> {
-    if !looks_like_ours(file)? {
-        return Err(Error::Internal(format!(
-            "{} does not exist; name a file that `ashlar backup` made",
-            file.display()
-        )));
-    }
-    let connection = open_raw(file)?;
-    check(&connection)?;
-    migrate::recognise(&connection, schema, file)?;
-    migrate::pending(&connection, schema)
 }
 
 /// A connection without the guards, for the kernel's own commands.
@@ -263,10 +302,7 @@ fn prepare(folder: &Folder, schema: &Schema, clock: &Clock, role: Role) -> Resul
         return Ok(());
     }
     if !folder.has_database()? {
-        return Err(Error::Internal(format!(
-            "there is no database in {} yet; start the unit with `ashlar serve`, or name its folder with --data",
-            folder.path().display()
-        )));
+        return Err(nothing_there(folder));
     }
     let connection = open_raw(&path)?;
     migrate::recognise(&connection, schema, &path)?;

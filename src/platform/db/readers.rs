@@ -109,6 +109,17 @@ impl Readers {
     }
 }
 
+/// Runs `body` in one read transaction of a connection that is no one else's.
+pub(super) fn read_on<T>(
+    connection: &Connection,
+    name: &'static str,
+    now: Time,
+    body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+) -> Result<T> {
+    begin(connection).map_err(begin_failed)?;
+    finish(connection, name, now, body)
+}
+
 /// Takes the snapshot now: `BEGIN` alone would take it at the first read.
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     kernel(connection, "BEGIN")?;

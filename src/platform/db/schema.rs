@@ -1,6 +1,6 @@
 //! What the migrations make, proven before they run: who owns which table, and that each owner stands alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -60,6 +60,46 @@ pub struct Use {
     pub table: String,
     pub read: bool,
     pub write: bool,
+}
+
+/// Something in a database that is not as the migrations make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// table, index, trigger or view
+    pub kind: String,
+    pub name: String,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Missing,
+    Unknown,
+    Changed,
+}
+
+impl Difference {
+    /// Whether a table is missing, or belongs to nobody.
+    pub fn is_of_ownership(&self) -> bool {
+        self.kind == "table" && self.state != State::Changed
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Difference { kind, name, .. } = self;
+        match self.state {
+            State::Missing => write!(f, "the {kind} `{name}` is missing: bring back a backup with `ashlar restore`"),
+            State::Unknown => write!(
+                f,
+                "the {kind} `{name}` belongs to no module: move it to a database of its own, or drop it with sqlite3"
+            ),
+            State::Changed => write!(
+                f,
+                "the {kind} `{name}` is not as the migrations make it: bring back a backup with `ashlar restore`"
+            ),
+        }
+    }
 }
 
 impl Schema {
@@ -149,6 +189,41 @@ impl Schema {
         if wrong.is_empty() { Ok(matrix(uses)) } else { Err(Error::Boundary(wrong.join("\n"))) }
     }
 
+    /// How what is in `connection` differs from what the migrations make; of a database that is up to date.
+    pub(super) fn differences(&self, connection: &Connection) -> Result<Vec<Difference>> {
+        let made = self.in_memory()?;
+        let made = scope::within(Scope::Kernel, || self.objects(&made))?;
+        let found = self.objects(connection)?;
+        let missing = made.iter().filter(|(object, _)| !found.contains_key(*object)).map(|(o, _)| (o, State::Missing));
+        let others = found.iter().filter_map(|(object, sql)| match made.get(object) {
+            None => Some((object, State::Unknown)),
+            Some(as_made) if spelled(as_made) != spelled(sql) => Some((object, State::Changed)),
+            Some(_) => None,
+        });
+        Ok(missing
+            .chain(others)
+            // An index that somebody added makes nothing wrong.
+            .filter(|((kind, _), state)| kind != "index" || *state == State::Missing)
+            .map(|((kind, name), state)| Difference { kind: kind.clone(), name: name.clone(), state })
+            .collect())
+    }
+
+    /// Tables, indexes, triggers and views by kind and name, but for those of SQLite, of replicas and of refinery.
+    fn objects(&self, connection: &Connection) -> Result<BTreeMap<(String, String), String>> {
+        let failed = |e: rusqlite::Error| Error::internal("reading the schema", e);
+        let mut statement =
+            connection.prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema").map_err(failed)?;
+        let objects = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).map_err(failed)?;
+        let mut objects: BTreeMap<(String, String), String> =
+            objects.collect::<rusqlite::Result<_>>().map_err(failed)?;
+        objects.retain(|(_, name), _| {
+            !name.starts_with("sqlite_")
+                && !name.starts_with("_litestream_")
+                && !self.migrations.iter().any(|one| one.history_table() == *name)
+        });
+        Ok(objects)
+    }
+
     /// An empty database of this schema, guarded as the real one is.
     fn in_memory(&self) -> Result<Connection> {
         let mut connection = Connection::open_in_memory().map_err(|e| Error::internal("opening memory", e))?;
@@ -165,6 +240,11 @@ impl Schema {
             .map_err(|e| Error::internal("guarding memory", e))?;
         Ok(connection)
     }
+}
+
+/// SQL without what another version of SQLite may write in another way when it alters a table.
+fn spelled(sql: &str) -> String {
+    sql.chars().filter(|c| !c.is_whitespace() && !"\"`[]".contains(*c)).flat_map(char::to_lowercase).collect()
 }
 
 fn refusal(statement: &Statement, why: &str) -> String {

@@ -188,7 +188,7 @@ fn a_database_is_copied_before_it_is_migrated() {
     assert_eq!(database.things(), ["kept"]);
     let copies: Vec<_> = fs::read_dir(folder.path().join("backups")).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(copies.len(), 1, "{copies:?}");
-    assert_eq!(verify(&copies[0], database.schema()).unwrap(), ["bob/V2__more"]);
+    assert_eq!(verify(&copies[0], &copies[0], database.schema()).unwrap(), ["bob/V2__more"]);
 }
 
 #[test]

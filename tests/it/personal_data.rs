@@ -1,0 +1,126 @@
+//! What is held on a person can be had and taken away whole, whichever module holds it.
+
+use std::path::Path;
+
+use reqwest::header::USER_AGENT;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{PASSWORD, TestApp};
+
+/// Stands in everything that the person writes, so that it is known wherever it is kept.
+const MARK: &str = "zebulon";
+/// How tables name the person that a row is about.
+const PERSON_COLUMNS: [&str; 3] = ["user_id", "person_id", "person"];
+/// What stays by intent: that something was done, by whom and to whom, by id alone.
+const KEPT: [(&str, &str); 2] = [("audit_entries", "actor"), ("audit_entries", "subject")];
+
+/// Signs someone up and has every module hold something on them; returns their id and token.
+async fn fill(app: &TestApp, staff: &str) -> (Uuid, String) {
+    let form = json!({ "email": "zebulon@example.org", "password": PASSWORD, "display_name": "Zebulon Zebulon" });
+    let signed_up = app.post("/api/sign-up", &form).header(USER_AGENT, MARK).header("Idempotency-Key", MARK);
+    let signed_up: Value = signed_up.send().await.unwrap().json().await.unwrap();
+    let token = signed_up["token"].as_str().unwrap().to_owned();
+    let id = signed_up["user"]["id"].as_str().unwrap().to_owned();
+
+    let profile = app.request(reqwest::Method::PATCH, &format!("/api/profiles/{id}")).bearer_auth(&token);
+    let bio = json!({ "bio": "Zebulon's own words", "pronouns": "zebulon" });
+    assert_eq!(profile.json(&bio).send().await.unwrap().status(), 200);
+    let session = json!({ "email": "zebulon@example.org", "password": PASSWORD });
+    let session = app.post("/api/sessions", &session).header(USER_AGENT, MARK).send().await.unwrap();
+    assert_eq!(session.status(), 201);
+    let link = app.request(reqwest::Method::POST, &format!("/api/people/{id}/password-link")).bearer_auth(staff);
+    assert_eq!(link.send().await.unwrap().status(), 201);
+    // Here each further module is filled.
+
+    (id.parse().unwrap(), token)
+}
+
+#[tokio::test]
+async fn an_export_has_a_part_from_each_module() {
+    let app = TestApp::start().await;
+    let (_, staff) = app.person("owner@example.org", "owner");
+    let (id, token) = fill(&app, &staff).await;
+
+    let export = app.get(&format!("/api/people/{id}/export")).bearer_auth(token).send().await.unwrap();
+    let export: Value = export.json().await.unwrap();
+
+    let parts = export["modules"].as_object().unwrap();
+    let modules: Vec<_> = ashlar::app::declarations().iter().map(|module| module.name).collect();
+    assert_eq!(parts.keys().collect::<Vec<_>>(), modules);
+    for (module, part) in parts {
+        assert!(part.to_string().contains(&id.to_string()), "the part of `{module}` has nothing on the person: {part}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_account_leaves_no_row_that_tells_of_its_person() {
+    let mut app = TestApp::start().await;
+    let (_, staff) = app.person("owner@example.org", "owner");
+    let (id, _) = fill(&app, &staff).await;
+    app.stop();
+    let before = traces(&app.folder, id);
+    let unfilled: Vec<_> =
+        person_tables(&app.folder).into_iter().filter(|table| !before.iter().any(|(held, _)| held == table)).collect();
+    assert!(unfilled.is_empty(), "`fill` of tests/it/personal_data.rs puts no row into {unfilled:?}");
+
+    let mut app = TestApp::start_in(&app.folder, &[]).await;
+    let closed = app.request(reqwest::Method::DELETE, &format!("/api/people/{id}")).bearer_auth(&staff);
+    assert_eq!(closed.send().await.unwrap().status(), 204);
+    app.stop();
+
+    let left = traces(&app.folder, id);
+    assert!(left.is_empty(), "after `erase` of every module the person is still in {left:?}");
+}
+
+/// Table and column of each value that is the person's id, or holds it or their mark.
+fn traces(folder: &Path, id: Uuid) -> Vec<(String, String)> {
+    let database = open(folder);
+    let mut found = Vec::new();
+    for table in tables(&database) {
+        let mut rows = database.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
+        let columns: Vec<String> = rows.column_names().iter().map(|&name| name.to_owned()).collect();
+        let mut rows = rows.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            for (n, column) in columns.iter().enumerate() {
+                let tells = match row.get_ref(n).unwrap() {
+                    ValueRef::Blob(bytes) => bytes == id.as_bytes() || tells(&String::from_utf8_lossy(bytes), id),
+                    ValueRef::Text(text) => tells(&String::from_utf8_lossy(text), id),
+                    _ => false,
+                };
+                let place = (table.clone(), column.clone());
+                if tells && !KEPT.contains(&(&table, column)) && !found.contains(&place) {
+                    found.push(place);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn tells(text: &str, id: Uuid) -> bool {
+    let text = text.to_lowercase();
+    text.contains(MARK) || text.contains(&id.to_string())
+}
+
+/// The tables whose rows are about a person.
+fn person_tables(folder: &Path) -> Vec<String> {
+    let database = open(folder);
+    let about_a_person = |table: &String| {
+        let row = database.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
+        row.column_names().iter().any(|column| PERSON_COLUMNS.contains(column))
+    };
+    tables(&database).into_iter().filter(about_a_person).collect()
+}
+
+fn tables(database: &Connection) -> Vec<String> {
+    let mut names = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
+    let names = names.query_map([], |row| row.get(0)).unwrap();
+    names.collect::<Result<_, _>>().unwrap()
+}
+
+fn open(folder: &Path) -> Connection {
+    Connection::open_with_flags(folder.join("ashlar.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
