@@ -233,6 +233,7 @@ async fn from_set_up_to_deleting_a_person() {
         browser.fill("phone", "+48 22 555 01 23").await;
         browser.press("Save profile").await;
         browser.see("The profile is saved").await;
+        browser.pictures("home-long").await;
         browser.press("Sign out").await;
 
         // The owner adds a person, finds them, and gives them a link.

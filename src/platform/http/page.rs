@@ -16,14 +16,9 @@ use crate::platform::auth::{Principal, Token};
 use crate::platform::error::{Error, Result};
 
 /// The session cookie's name on plain http, where browsers refuse the other.
-pub const COOKIE: &str = "ashlar";
-/// The session cookie's name on https.
-pub const SECURE_COOKIE: &str = "__Host-ashlar";
-
-pub(super) fn cookie_name(secure: bool) -> &'static str {
-    if secure { SECURE_COOKIE } else { COOKIE }
-}
-
+const COOKIE: &str = "ashlar";
+/// The session cookie's name on https: no other host of the domain can set it.
+const SECURE_COOKIE: &str = "__Host-ashlar";
 /// Seconds that a browser keeps the session cookie: 30 days, as long as the session lasts.
 const COOKIE_MAX_AGE_S: u32 = 30 * 24 * 60 * 60;
 
@@ -171,6 +166,11 @@ pub fn sign_in_cookie(mut response: Response, token: &Token, secure: bool) -> Re
 pub fn sign_out_cookie(mut response: Response, secure: bool) -> Result<Response> {
     set_cookie(&mut response, "", 0, secure)?;
     Ok(response)
+}
+
+/// What the session cookie is called. Only that name counts: another one may come from another host.
+pub(super) fn cookie_name(secure: bool) -> &'static str {
+    if secure { SECURE_COOKIE } else { COOKIE }
 }
 
 fn set_cookie(response: &mut Response, value: &str, max_age_s: u32, secure: bool) -> Result<()> {

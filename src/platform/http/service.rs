@@ -165,6 +165,7 @@ fn secure(headers: &mut HeaderMap, data: bool, https: bool) {
              frame-ancestors 'none'",
         );
         set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
 }
 

@@ -63,22 +63,22 @@ pub(super) struct ListQuery {
 
 /// `GET /audit`
 pub(super) async fn list(app: App, request: Request) -> Result<Response> {
-    let ListQuery { subject, cursor } = request.query()?;
-    let typed = subject.trim().to_owned();
-    let path = |cursor| page_path("/audit", "subject", &typed, cursor);
-    let first = cursor.as_ref().map(|_| path(None));
-    let (viewer, (lines, next)) = read(&app, "audit_page", &request, move |app, snapshot, who| {
+    let query = request.query();
+    let (viewer, content) = read(&app, "audit_page", &request, move |app, snapshot, who| {
         who.must_be_staff()?;
-        let AuditPage { items, next_cursor } = match meant(app, snapshot, subject.trim())? {
+        let ListQuery { subject, cursor } = query?;
+        let subject = subject.trim().to_owned();
+        let path = |cursor| page_path("/audit", "subject", &subject, cursor);
+        let first = cursor.as_ref().map(|_| path(None));
+        let AuditPage { items, next_cursor } = match meant(app, snapshot, &subject)? {
             Meant::Nobody => AuditPage::default(),
             Meant::All => audit::page(snapshot, None, cursor, PAGE)?,
             Meant::One(subject) => audit::page(snapshot, Some(subject), cursor, PAGE)?,
         };
-        Ok((lines(app, snapshot, items)?, next_cursor))
+        let next = next_cursor.map(|cursor| path(Some(cursor.text())));
+        Ok(Audit { lines: lines(app, snapshot, items)?, first, next, subject })
     })
     .await?;
-    let next = next.map(|cursor| path(Some(cursor.text())));
-    let content = Audit { lines, subject: typed, first, next };
     show_page(&app, &request.head, &viewer, "Audit", &Refusal::default(), &content)
 }
 

@@ -51,15 +51,13 @@ struct Field {
 }
 
 /// A type: its words, and the schema it leads to.
-#[derive(PartialEq, Eq)]
 struct Kind {
     text: String,
     schema: Option<String>,
 }
 
-/// What an operation answers with these statuses.
 struct Answer {
-    statuses: Vec<String>,
+    status: String,
     body: Option<Kind>,
     when: String,
 }
@@ -128,7 +126,7 @@ impl Operation {
             meaning: meaning(parameter, &parameter["schema"]),
         };
         let answer = |(status, answer): (&String, &Value)| Answer {
-            statuses: vec![status.clone()],
+            status: status.clone(),
             body: content(answer).map(Kind::of),
             when: text(&answer["description"]),
         };
@@ -142,21 +140,9 @@ impl Operation {
             needs_token: operation["security"].is_array(),
             parameters: list(&operation["parameters"]).map(parameter).collect(),
             body: body.map(|body| fields(resolve(body, schemas), schemas)).unwrap_or_default(),
-            answers: together(entries(&operation["responses"]).map(answer)),
+            answers: entries(&operation["responses"]).map(answer).collect(),
         }
     }
-}
-
-/// Answers that differ in their status alone are one.
-fn together(answers: impl Iterator<Item = Answer>) -> Vec<Answer> {
-    let mut found: Vec<Answer> = Vec::new();
-    for answer in answers {
-        match found.last_mut() {
-            Some(last) if last.body == answer.body && last.when == answer.when => last.statuses.extend(answer.statuses),
-            _ => found.push(answer),
-        }
-    }
-    found
 }
 
 impl Schema {

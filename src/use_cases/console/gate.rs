@@ -8,7 +8,7 @@ use warp::reply::Response;
 use super::{App, done, parameter};
 use crate::platform::auth::{Purpose, Token};
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Call, Refusal, Request, Saved, answers, page};
+use crate::platform::http::{Refusal, Request, Saved, answers, page};
 use crate::use_cases::password_link::{NewPassword, redeem_link};
 use crate::use_cases::set_up::SetUp;
 use crate::use_cases::sign_in::SignIn;
@@ -72,7 +72,7 @@ struct LinkGone;
 /// `GET /set-up/{token}`
 pub(super) async fn show_set_up(app: App, request: Request<String>) -> Result<Response> {
     match find_set_up_link(&app, &request.path).await {
-        Ok(_) => set_up_page(&request, Typed::nothing(), Refusal::default()),
+        Ok(()) => set_up_page(&request, Typed::nothing(), Refusal::default()),
         Err(error) => link_gone(error),
     }
 }
@@ -81,10 +81,8 @@ pub(super) async fn show_set_up(app: App, request: Request<String>) -> Result<Re
 pub(super) async fn set_up(app: App, mut request: Request<String>) -> Result<Response> {
     let form: SetUp = request.form().await?;
     let typed = Typed::of(&form.email, &form.display_name, form.currency.as_deref());
-    let made = match find_set_up_link(&app, &request.path).await {
-        Ok(link) => set_up_case::set_up(&app, request.nobody(), link, label(&request), form).await,
-        Err(error) => Err(error),
-    };
+    let Some(link) = Token::parse(&request.path) else { return link_gone(Error::NotFound("link")) };
+    let made = set_up_case::set_up(&app, request.nobody(), link, label(&request), form).await;
     match made {
         Ok((_, session)) => enter(&app, &session.token, "/?done=set-up"),
         Err(error @ Error::NotFound(_)) => link_gone(error),
@@ -92,13 +90,14 @@ pub(super) async fn set_up(app: App, mut request: Request<String>) -> Result<Res
     }
 }
 
-async fn find_set_up_link(app: &App, token: &str) -> Result<Token> {
-    let token = Token::parse(token).ok_or(Error::NotFound("link"))?;
-    let (auth, link) = (app.platform.auth.clone(), token.clone());
-    let found =
-        app.platform.database.read("find_set_up_link", move |snapshot| auth.find_link(snapshot, Purpose::SetUp, &link));
-    found.await?;
-    Ok(token)
+async fn find_set_up_link(app: &App, link: &str) -> Result<()> {
+    let link = Token::parse(link).ok_or(Error::NotFound("link"))?;
+    let auth = app.platform.auth.clone();
+    let found = app
+        .platform
+        .database
+        .read("find_set_up_link", move |snapshot| auth.find_link(snapshot, Purpose::SetUp, &link).map(drop));
+    found.await
 }
 
 fn set_up_page(request: &Request<String>, typed: Typed, refused: Refusal) -> Result<Response> {
@@ -196,7 +195,7 @@ pub(super) async fn set_password(app: App, mut request: Request<String>) -> Resu
         Ok(email) => email,
         Err(error) => return link_gone(error),
     };
-    let (call, client): (Call, _) = (request.call(None)?, request.head.client);
+    let (call, client) = (request.call(None)?, request.head.client);
     match redeem_link(&app, call, client, &request.path, form).await {
         Ok(_) => {
             let response = answers::see_other("/sign-in?done=password-set")?;

@@ -70,13 +70,28 @@ where
     T: Send + 'static,
 {
     let it = app.clone();
-    app.platform
-        .read(name, request, move |snapshot, who| {
-            let content = body(&it, snapshot, who)?;
-            let name = it.profiles.of(snapshot, who.user)?.display_name.to_string();
-            Ok((Viewer::new(name, who), content))
-        })
-        .await
+    app.platform.read(name, request, move |snapshot, who| seen_by(&it, snapshot, who, body)).await
+}
+
+/// As [`read`], off the threads that serve requests: for reads of a length nobody bounds.
+async fn scan<P, T, F>(app: &App, name: &'static str, request: &Request<P>, body: F) -> Result<(Viewer, T)>
+where
+    F: FnOnce(&App, &Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let it = app.clone();
+    app.platform.scan(name, request, move |snapshot, who| seen_by(&it, snapshot, who, body)).await
+}
+
+fn seen_by<T>(
+    app: &App,
+    snapshot: &Snapshot<'_>,
+    who: &Principal,
+    body: impl FnOnce(&App, &Snapshot<'_>, &Principal) -> Result<T>,
+) -> Result<(Viewer, T)> {
+    let content = body(app, snapshot, who)?;
+    let name = app.profiles.of(snapshot, who.user)?.display_name.to_string();
+    Ok((Viewer::new(name, who), content))
 }
 
 /// A page of the console, with a form on it that may have been refused.

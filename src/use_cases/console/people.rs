@@ -4,7 +4,7 @@ use askama::Template;
 use serde::Deserialize;
 use warp::reply::Response;
 
-use super::{App, done, page_path, read, show_page};
+use super::{App, done, page_path, read, scan, show_page};
 use crate::platform::auth::Role;
 use crate::platform::error::Result;
 use crate::platform::http::{Cursor, Limit, Refusal, Request, Saved, answers};
@@ -49,19 +49,19 @@ pub(super) struct ListQuery {
 
 /// `GET /people`
 pub(super) async fn list(app: App, request: Request) -> Result<Response> {
-    let ListQuery { q, cursor, .. } = request.query()?;
-    let (first, typed) = (cursor.as_ref().map(|_| list_path(&q, None)), q.clone());
-    let (viewer, found) = read(&app, "people_page", &request, move |app, snapshot, who| {
-        find_people(app, snapshot, who, &PeopleQuery { limit: Limit(PAGE), cursor, q })
+    let (query, done) = (request.query(), done(&request.head));
+    let (viewer, content) = scan(&app, "people_page", &request, move |app, snapshot, who| {
+        who.must_be_staff()?;
+        let ListQuery { q, cursor, .. } = query?;
+        let path = |cursor| page_path("/people", "q", &q, cursor);
+        let first = cursor.as_ref().map(|_| path(None));
+        let query = PeopleQuery { limit: Limit(PAGE), cursor, q: q.clone() };
+        let found = find_people(app, snapshot, who, &query)?;
+        let next = found.next_cursor.map(|cursor| path(Some(cursor.text())));
+        Ok(People { people: found.items, first, next, done, q })
     })
     .await?;
-    let next = found.next_cursor.map(|cursor| list_path(&typed, Some(&cursor)));
-    let content = People { people: found.items, q: typed, first, next, done: done(&request.head) };
     show_page(&app, &request.head, &viewer, "People", &Refusal::default(), &content)
-}
-
-fn list_path(q: &str, cursor: Option<&Cursor<ids::User>>) -> String {
-    page_path("/people", "q", q, cursor.map(Cursor::text))
 }
 
 /// `GET /people/add`
