@@ -14,9 +14,8 @@ use crate::platform::auth::{Kind, Password, Role, State};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
 use crate::use_cases::App;
-use crate::use_cases::add_person::AddPerson;
+use crate::use_cases::add_person::{AddPerson, add_person_blocking};
 use crate::use_cases::change_person::{ChangePerson, change_person};
-use crate::use_cases::new_person::create_person;
 use crate::use_cases::password_link::issue_link;
 
 /// How many people are read at once.
@@ -110,7 +109,7 @@ impl User {
 
 fn create(app: &App, form: AddPerson, role: Role, password: Option<Password>, as_json: bool) -> Result<()> {
     let password = password.map(|password| app.platform.auth.hash_blocking(&password)).transpose()?;
-    let person = create_person(app, Actor::command_line(), form, role, password)?;
+    let person = add_person_blocking(app, Actor::command_line(), form, role, password)?;
     if as_json {
         return print(json!(person));
     }

@@ -93,6 +93,7 @@ impl Settings {
         let per_minute = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let public_origin = flags.public_origin.or(file.public_origin).map(origin).transpose()?;
         let proxies = Proxies(flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default().into());
+        let tuning = Tuning::default();
         Ok(Settings {
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
@@ -104,8 +105,9 @@ impl Settings {
                 .or(file.max_connections_per_address)
                 .unwrap_or(1024),
             database: Tuning {
-                readers: flags.readers.or(file.readers).map_or(Tuning::default().readers, NonZeroU32::get),
-                max_group: flags.max_group.or(file.max_group).map_or(Tuning::default().max_group, |n| n.get() as usize),
+                readers: flags.readers.or(file.readers).map_or(tuning.readers, NonZeroU32::get),
+                max_group: flags.max_group.or(file.max_group).map_or(tuning.max_group, |n| n.get() as usize),
+                ..tuning
             },
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),

@@ -6,8 +6,9 @@ use warp::reply::Response;
 
 use super::new_person::NewPerson;
 use super::{App, Person};
+use crate::platform::actor::Actor;
 use crate::platform::audit;
-use crate::platform::auth::Role;
+use crate::platform::auth::{HashedPassword, Role};
 use crate::platform::error::Result;
 use crate::platform::http::{Call, Request, Saved, answers};
 
@@ -34,6 +35,26 @@ pub async fn add_person(app: &App, call: Call, form: AddPerson, role: Role) -> R
             Ok(person)
         })
         .await
+}
+
+/// Adds a person with any role, and a password if there is one: what the command line may do.
+pub fn add_person_blocking(
+    app: &App,
+    by: Actor,
+    form: AddPerson,
+    role: Role,
+    password: Option<HashedPassword>,
+) -> Result<Person> {
+    let new = NewPerson::parse(&form.email, &form.display_name, form.currency.as_deref())?;
+    let it = app.clone();
+    app.platform.database.write_blocking("user create", by, move |work| {
+        let person = it.create_person(work, new, role)?;
+        if let Some(password) = &password {
+            it.platform.auth.set_password(work, person.user.id, password)?;
+        }
+        audit::record_person(work, "person.added", person.user.id, None, Some(&person))?;
+        Ok(person)
+    })
 }
 
 /// Adds a member without a password.

@@ -8,7 +8,7 @@ pub mod console;
 pub mod doctor;
 pub mod export_person;
 mod meta;
-pub mod new_person;
+mod new_person;
 pub mod password_link;
 pub mod people;
 pub mod profile;

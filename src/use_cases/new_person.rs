@@ -7,11 +7,7 @@ use crate::platform::auth::Role;
 use crate::platform::db::UnitOfWork;
 use crate::platform::error::{Result, Together};
 
-use super::add_person::AddPerson;
 use super::{App, Person};
-use crate::platform::actor::Actor;
-use crate::platform::audit;
-use crate::platform::auth::HashedPassword;
 
 /// A new person as asked for.
 pub(super) struct NewPerson {
@@ -41,24 +37,4 @@ impl App {
         let account = self.billing.open_account(work, user.id, new.currency)?;
         Ok(Person { user, profile, account })
     }
-}
-
-/// Adds a person with any role, and a password if there is one: what the command line may do.
-pub fn create_person(
-    app: &App,
-    by: Actor,
-    form: AddPerson,
-    role: Role,
-    password: Option<HashedPassword>,
-) -> Result<Person> {
-    let new = NewPerson::parse(&form.email, &form.display_name, form.currency.as_deref())?;
-    let it = app.clone();
-    app.platform.database.write_blocking("user create", by, move |work| {
-        let person = it.create_person(work, new, role)?;
-        if let Some(password) = &password {
-            it.platform.auth.set_password(work, person.user.id, password)?;
-        }
-        audit::record_person(work, "person.added", person.user.id, None, Some(&person))?;
-        Ok(person)
-    })
 }

@@ -13,8 +13,7 @@ use ashlar::platform::clock::Clock;
 use ashlar::platform::config::{Options, Settings};
 use ashlar::platform::db::{self, Database, Folder};
 use ashlar::use_cases::App;
-use ashlar::use_cases::add_person::AddPerson;
-use ashlar::use_cases::new_person::create_person;
+use ashlar::use_cases::add_person::{AddPerson, add_person_blocking};
 
 /// The program, serving a folder.
 pub struct Server {
@@ -126,7 +125,7 @@ pub fn seed(app: &App, from: u64, wanted: u64) {
                     if number >= wanted {
                         break;
                     }
-                    create_person(app, Actor::system(), form(number), Role::Member, None).expect("added");
+                    add_person_blocking(app, Actor::system(), form(number), Role::Member, None).expect("added");
                 }
             });
         }

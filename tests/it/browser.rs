@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -109,12 +109,23 @@ impl Browser {
     }
 
     async fn press(&self, button: &str) {
-        self.find(Locator::XPath(&format!("//button[normalize-space()='{button}']"))).await.click().await.unwrap();
+        self.leave_by(&format!("//button[normalize-space()='{button}']")).await;
     }
 
     async fn follow(&self, link: &str) {
         let link = format!("//a[normalize-space()='{link}' and not(@aria-current)]");
-        self.find(Locator::XPath(&link)).await.click().await.unwrap();
+        self.leave_by(&link).await;
+    }
+
+    /// Clicks and waits until this page is gone: what is looked for next must not be found on it.
+    async fn leave_by(&self, xpath: &str) {
+        let page = self.find(Locator::Css("html")).await;
+        self.find(Locator::XPath(xpath)).await.click().await.unwrap();
+        let start = Instant::now();
+        while page.tag_name().await.is_ok() {
+            assert!(start.elapsed() < PATIENCE, "{xpath} leads nowhere");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits until the page shows a text.

@@ -25,6 +25,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -87,11 +88,13 @@ pub struct Tuning {
     pub readers: u32,
     /// Writes that are committed together, at most.
     pub max_group: usize,
+    /// How long a group may run before it is committed, so that its first does not wait for a stream of others.
+    pub group_time: Duration,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { readers: 4, max_group: 512 }
+        Tuning { readers: 4, max_group: 512, group_time: Duration::from_millis(20) }
     }
 }
 
@@ -116,7 +119,7 @@ impl Database {
             })
             .map_err(|e| Error::internal("reading what the unit is", e))
         })?;
-        let writer = writer::Writer::start(&path, owners, clock.clone(), role == Role::Server, tuning.max_group)?;
+        let writer = writer::Writer::start(&path, owners, clock.clone(), role == Role::Server, tuning)?;
         let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer, _entry: entry };
         Ok(Database { inner: Arc::new(inner) })
     }

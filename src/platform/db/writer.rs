@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::Tuning;
 use super::checkpoint::Checkpointer;
 use super::connection::{self, kernel};
 use super::fatal::{Fatal, caught};
@@ -27,8 +28,6 @@ use crate::platform::ids::{Id, UserId};
 
 /// Closures that may wait; past it the answer is 503 at once.
 const QUEUE_BOUND: usize = 4096;
-/// A group ends when it has run so long, so that the first of it does not wait for a stream of others.
-const GROUP_TIME: Duration = Duration::from_millis(20);
 /// A queue that stays empty so long is a good moment to checkpoint.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -143,21 +142,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; `checkpoints` in the one process that holds the folder.
-    pub fn start(
-        path: &Path,
-        owners: Arc<Ownership>,
-        clock: Clock,
-        checkpoints: bool,
-        max_group: usize,
-    ) -> Result<Self> {
+    pub fn start(path: &Path, owners: Arc<Ownership>, clock: Clock, checkpoints: bool, tuning: Tuning) -> Result<Self> {
         let armed = Arc::new(AtomicBool::new(false));
         let connection = connection::open_writer(path, owners, armed.clone())
             .map_err(|e| Error::internal("opening the connection to write", e))?;
         let (queue, inbox) = sync_channel(QUEUE_BOUND);
         let waiting = Arc::new(AtomicUsize::new(0));
         let checkpointer = checkpoints.then(|| Checkpointer::new(&connection));
-        let thread =
-            WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer, max_group };
+        let thread = WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer, tuning };
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
@@ -220,7 +212,7 @@ struct WriterThread {
     waiting: Arc<AtomicUsize>,
     /// None in processes that stand beside the server: only one component checkpoints.
     checkpointer: Option<Checkpointer>,
-    max_group: usize,
+    tuning: Tuning,
 }
 
 impl WriterThread {
@@ -267,7 +259,9 @@ impl WriterThread {
                 members.push(task);
             }
             // Where not even a beginning could be made, those that wait share the answer instead of a time-out each.
-            if (begun && outcome.is_err()) || members.len() >= self.max_group || (begun && start.elapsed() > GROUP_TIME)
+            if (begun && outcome.is_err())
+                || members.len() >= self.tuning.max_group
+                || (begun && start.elapsed() > self.tuning.group_time)
             {
                 break;
             }

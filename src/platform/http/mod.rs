@@ -4,6 +4,7 @@
 
 pub mod answers;
 mod connections;
+pub mod cookies;
 mod forms;
 mod idempotency;
 mod listener;

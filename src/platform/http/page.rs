@@ -12,15 +12,8 @@ use super::forms::sentence;
 use super::problem::Problem;
 use super::request::{Head, Request};
 use super::routes::{Routes, either, on};
-use crate::platform::auth::{Principal, Token};
+use crate::platform::auth::Principal;
 use crate::platform::error::{Error, Result};
-
-/// The session cookie's name on plain http, where browsers refuse the other.
-const COOKIE: &str = "ashlar";
-/// The session cookie's name on https: no other host of the domain can set it.
-const SECURE_COOKIE: &str = "__Host-ashlar";
-/// Seconds that a browser keeps the session cookie: 30 days, as long as the session lasts.
-const COOKIE_MAX_AGE_S: u32 = 30 * 24 * 60 * 60;
 
 const STYLESHEET: &str = include_str!("assets/ashlar.css");
 const MARK: &str = include_str!("assets/ashlar.svg");
@@ -153,32 +146,6 @@ fn asset(content_type: &'static str, text: &'static str, keep: &'static str) -> 
 /// Source: <http://www.isthe.com/chongo/tech/comp/fnv/>.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Lets the browser keep the session.
-pub fn sign_in_cookie(mut response: Response, token: &Token, secure: bool) -> Result<Response> {
-    let value = token.reveal();
-    set_cookie(&mut response, &value, COOKIE_MAX_AGE_S, secure)?;
-    Ok(response)
-}
-
-/// Lets the browser forget the session.
-pub fn sign_out_cookie(mut response: Response, secure: bool) -> Result<Response> {
-    set_cookie(&mut response, "", 0, secure)?;
-    Ok(response)
-}
-
-/// What the session cookie is called. Only that name counts: another one may come from another host.
-pub(super) fn cookie_name(secure: bool) -> &'static str {
-    if secure { SECURE_COOKIE } else { COOKIE }
-}
-
-fn set_cookie(response: &mut Response, value: &str, max_age_s: u32, secure: bool) -> Result<()> {
-    let (name, flag) = (cookie_name(secure), if secure { "; Secure" } else { "" });
-    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{flag}");
-    let cookie = HeaderValue::from_str(&cookie).map_err(|e| Error::internal("setting the cookie", e))?;
-    response.headers_mut().append(header::SET_COOKIE, cookie);
-    Ok(())
 }
 
 impl Viewer {

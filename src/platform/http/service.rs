@@ -68,7 +68,7 @@ impl Service {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or("").to_owned(),
             client: self.site.proxies.client(peer, &headers),
-            cookie: page::cookie_name(self.site.is_secure()),
+            cookie: super::cookies::name(self.site.is_secure()),
             headers,
         });
         // Escaped: a path may hold characters that command a terminal.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use super::changes::{Changed, changes};
-use super::{App, page_path, read, show_page};
+use super::{App, page_path, read};
 use crate::modules::users::Email;
 use crate::platform::audit::{self, AuditPage, Entry, SubjectId};
 use crate::platform::clock::Time;
@@ -79,7 +79,7 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response> {
         Ok(Audit { lines: lines(app, snapshot, items)?, first, next, subject })
     })
     .await?;
-    show_page(&app, &request.head, &viewer, "Audit", &Refusal::default(), &content)
+    app.platform.show(&request.head, &viewer, "Audit", &Refusal::default(), &content)
 }
 
 enum Meant {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use warp::reply::Response;
 
-use super::{App, read, show_page};
+use super::{App, read};
 use crate::platform::error::Result;
 use crate::platform::http::{Refusal, Request, label_of};
 
@@ -84,7 +84,7 @@ pub(super) fn page(app: &App, document: &OpenApi) -> DocsPage {
 /// `GET /api/docs`
 pub(super) async fn show(page: DocsPage, request: Request) -> Result<Response> {
     let (viewer, ()) = read(&page.app, "docs_page", &request, |_, _, _| Ok(())).await?;
-    show_page(&page.app, &request.head, &viewer, "API docs", &Refusal::default(), &*page.docs)
+    page.app.platform.show(&request.head, &viewer, "API docs", &Refusal::default(), &*page.docs)
 }
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];

@@ -8,7 +8,7 @@ use warp::reply::Response;
 use super::{App, done, parameter};
 use crate::platform::auth::{Purpose, Token};
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Refusal, Request, Saved, answers, page};
+use crate::platform::http::{Refusal, Request, Saved, answers, cookies, page};
 use crate::use_cases::password_link::{NewPassword, redeem_link};
 use crate::use_cases::set_up::SetUp;
 use crate::use_cases::sign_in::SignIn;
@@ -177,7 +177,7 @@ pub(super) async fn sign_out(app: App, request: Request) -> Result<Response> {
         Err(Error::Unauthenticated(_)) => {}
         Err(error) => return Err(error),
     }
-    page::sign_out_cookie(answers::see_other("/sign-in?done=signed-out")?, app.platform.site.is_secure())
+    cookies::sign_out(answers::see_other("/sign-in?done=signed-out")?, app.platform.site.is_secure())
 }
 
 /// `GET /password/{token}`
@@ -199,7 +199,7 @@ pub(super) async fn set_password(app: App, mut request: Request<String>) -> Resu
     match redeem_link(&app, call, client, &request.path, form).await {
         Ok(_) => {
             let response = answers::see_other("/sign-in?done=password-set")?;
-            page::sign_out_cookie(response, app.platform.site.is_secure())
+            cookies::sign_out(response, app.platform.site.is_secure())
         }
         Err(error @ Error::NotFound(_)) => link_gone(error),
         Err(error) => password_page(&request, email, Refusal::of(error)?),
@@ -240,7 +240,7 @@ async fn is_signed_in<P>(app: &App, request: &Request<P>) -> Result<bool> {
 
 /// Lets the browser keep a new session, and goes on.
 fn enter(app: &App, token: &Token, to: &str) -> Result<Response> {
-    page::sign_in_cookie(answers::see_other(to)?, token, app.platform.site.is_secure())
+    cookies::sign_in(answers::see_other(to)?, token, app.platform.site.is_secure())
 }
 
 fn token(text: &str) -> Result<Token> {

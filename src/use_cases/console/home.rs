@@ -5,12 +5,12 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use super::person::ProfileForm;
-use super::{App, done, read, show_page};
+use super::{App, done, read};
 use crate::modules::users::{Email, User};
 use crate::platform::auth::{Kind, SessionId};
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Refusal, Request, answers, page};
+use crate::platform::http::{Refusal, Request, answers, cookies, page};
 use crate::use_cases::change_password::ChangePassword;
 use crate::use_cases::{
     Person, change_password as change_password_case, close_account, export_person, profile, sessions,
@@ -156,7 +156,7 @@ pub(super) async fn close(app: App, mut request: Request) -> Result<Response> {
     match closed {
         Ok(()) => {
             let response = answers::see_other("/sign-in?done=closed")?;
-            page::sign_out_cookie(response, app.platform.site.is_secure())
+            cookies::sign_out(response, app.platform.site.is_secure())
         }
         Err(error) => close_page(&app, &request, form.confirm, Refusal::of(error)?.only(&["confirm"])).await,
     }
@@ -166,7 +166,7 @@ async fn close_page(app: &App, request: &Request, typed: String, refused: Refusa
     let (viewer, user) =
         read(app, "close_own_account", request, |app, snapshot, who| app.users.get(snapshot, who.user)).await?;
     let content = CloseAccount { user, typed, refused: &refused };
-    show_page(app, &request.head, &viewer, "Close your account?", &refused, &content)
+    app.platform.show(&request.head, &viewer, "Close your account?", &refused, &content)
 }
 
 /// What a browser calls itself, in short: `Firefox on Linux`.

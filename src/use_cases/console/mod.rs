@@ -12,10 +12,8 @@ mod modules;
 mod people;
 mod person;
 
-use askama::Template;
 use utoipa::openapi::OpenApi;
 use warp::path as at;
-use warp::reply::Response;
 
 pub use modules::{ModuleMap, Part};
 
@@ -23,8 +21,8 @@ use super::App;
 use crate::platform::auth::Principal;
 use crate::platform::db::Snapshot;
 use crate::platform::error::Result;
-use crate::platform::http::page::{self, NavItem, Viewer};
-use crate::platform::http::{self, Head, Refusal, Request, Routes, on};
+use crate::platform::http::page::{NavItem, Viewer};
+use crate::platform::http::{self, Head, Request, Routes, on};
 
 pub const NAV: [NavItem; 5] = [
     NavItem { label: "Home", href: "/", for_members: true },
@@ -70,41 +68,21 @@ where
     T: Send + 'static,
 {
     let it = app.clone();
-    app.platform.read(name, request, move |snapshot, who| seen_by(&it, snapshot, who, body)).await
+    app.platform.look(name, request, move |snapshot, who| body(&it, snapshot, who)).await
 }
 
-/// As [`read`], off the threads that serve requests: for reads of a length nobody bounds.
+/// As [`read`], off the threads that serve requests.
 async fn scan<P, T, F>(app: &App, name: &'static str, request: &Request<P>, body: F) -> Result<(Viewer, T)>
 where
     F: FnOnce(&App, &Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
     T: Send + 'static,
 {
     let it = app.clone();
-    app.platform.scan(name, request, move |snapshot, who| seen_by(&it, snapshot, who, body)).await
-}
-
-fn seen_by<T>(
-    app: &App,
-    snapshot: &Snapshot<'_>,
-    who: &Principal,
-    body: impl FnOnce(&App, &Snapshot<'_>, &Principal) -> Result<T>,
-) -> Result<(Viewer, T)> {
-    let content = body(app, snapshot, who)?;
-    let name = app.profiles.of(snapshot, who.user)?.display_name.to_string();
-    Ok((Viewer::new(name, who), content))
-}
-
-/// A page of the console, with a form on it that may have been refused.
-fn show_page(
-    app: &App,
-    head: &Head,
-    viewer: &Viewer,
-    title: &str,
-    refused: &Refusal,
-    content: &impl Template,
-) -> Result<Response> {
-    let response = page::console(refused.status(), head, &app.platform.nav, viewer, title, content)?;
-    Ok(refused.stamp(response))
+    let look = move |snapshot: &Snapshot<'_>, who: &Principal| {
+        let content = body(&it, snapshot, who)?;
+        Ok(((it.platform.viewer)(snapshot, who)?, content))
+    };
+    app.platform.scan(name, request, look).await
 }
 
 /// What the page before has done, named by `?done=…` in the address.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use warp::reply::Response;
 
-use super::{App, read, show_page};
+use super::{App, read};
 use crate::platform::db::{Schema, Use};
 use crate::platform::error::Result;
 use crate::platform::http::{Refusal, Request};
@@ -96,5 +96,5 @@ pub(super) fn page(app: &App, map: ModuleMap) -> ModulesPage {
 pub(super) async fn show(page: ModulesPage, request: Request) -> Result<Response> {
     let (viewer, ()) = read(&page.app, "modules_page", &request, |_, _, who| who.must_be_staff()).await?;
     let content = Modules { map: &page.map };
-    show_page(&page.app, &request.head, &viewer, "Modules", &Refusal::default(), &content)
+    page.app.platform.show(&request.head, &viewer, "Modules", &Refusal::default(), &content)
 }

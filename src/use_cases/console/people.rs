@@ -4,7 +4,7 @@ use askama::Template;
 use serde::Deserialize;
 use warp::reply::Response;
 
-use super::{App, done, page_path, read, scan, show_page};
+use super::{App, done, page_path, read, scan};
 use crate::platform::auth::Role;
 use crate::platform::error::Result;
 use crate::platform::http::{Cursor, Limit, Refusal, Request, Saved, answers};
@@ -61,7 +61,7 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response> {
         Ok(People { people: found.items, first, next, done, q })
     })
     .await?;
-    show_page(&app, &request.head, &viewer, "People", &Refusal::default(), &content)
+    app.platform.show(&request.head, &viewer, "People", &Refusal::default(), &content)
 }
 
 /// `GET /people/add`
@@ -87,5 +87,5 @@ async fn add_page(app: &App, request: &Request, typed: AddPerson, refused: Refus
     let AddPerson { email, display_name, currency } = typed;
     let currency = currency.unwrap_or_else(|| "EUR".into());
     let content = Add { email, display_name, currency, refused: &refused };
-    show_page(app, &request.head, &viewer, "Add a person", &refused, &content)
+    app.platform.show(&request.head, &viewer, "Add a person", &refused, &content)
 }

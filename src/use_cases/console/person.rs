@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::audit::Line;
 use super::changes::short;
 use super::home::Confirmation;
-use super::{App, done, read, show_page};
+use super::{App, done, read};
 use crate::modules::profiles::{Profile, ProfileChange};
 use crate::platform::audit::{self, SubjectId};
 use crate::platform::auth::{Principal, State};
@@ -138,7 +138,7 @@ async fn person_page(app: &App, request: &Request<String>, refused: Refusal) -> 
     let (viewer, it) = read(app, "person_page", request, |app, snapshot, who| facts(app, snapshot, who, id)).await?;
     let title = it.person.profile.display_name.to_string();
     let content = PersonPage { it, done: done(&request.head), refused: &refused };
-    show_page(app, &request.head, &viewer, &title, &refused, &content)
+    app.platform.show(&request.head, &viewer, &title, &refused, &content)
 }
 
 fn facts(app: &App, snapshot: &Snapshot<'_>, who: &Principal, id: Result<UserId>) -> Result<Facts> {
@@ -235,7 +235,7 @@ async fn edit_page(
     let (id, name) = (profile.user_id, profile.display_name.to_string());
     let title = format!("Edit {name}");
     let content = EditPage { id, name, profile: typed.unwrap_or_else(|| ProfileForm::of(&profile)), refused: &refused };
-    show_page(app, &request.head, &viewer, &title, &refused, &content)
+    app.platform.show(&request.head, &viewer, &title, &refused, &content)
 }
 
 /// `POST /people/{id}/password-link`: the answer is the only place that shows it.
@@ -291,7 +291,7 @@ async fn delete_page(app: &App, request: &Request<String>, typed: String, refuse
     .await?;
     let title = format!("Delete {}?", person.profile.display_name);
     let content = DeletePage { person, sessions, typed, refused: &refused };
-    show_page(app, &request.head, &viewer, &title, &refused, &content)
+    app.platform.show(&request.head, &viewer, &title, &refused, &content)
 }
 
 /// Who asks, and the person of the address, whom they must look after.

@@ -241,7 +241,6 @@ fn nobody_is_told_success_when_a_statement_ends_the_shared_transaction() {
             Ok(())
         });
         let after = house.database.queue(|work| add(work, "after"));
-        std::thread::sleep(std::time::Duration::from_millis(25));
         drop(release);
 
         let before = before.blocking_recv().unwrap();
@@ -397,7 +396,6 @@ fn a_schema_that_could_end_the_shared_transaction_harms_one_group_only() {
             work.tables(Ann).execute(statement, ()).ok();
             Ok(())
         });
-        std::thread::sleep(std::time::Duration::from_millis(25));
         drop(release);
 
         let before = before.blocking_recv().unwrap();

@@ -85,7 +85,9 @@ impl House {
 
 pub(super) fn open(folder: &Path, migrations: &'static [Migrations]) -> Result<Database> {
     let schema = Schema::prove(migrations)?;
-    Database::open(&Folder::at(folder)?, schema, Clock::fixed(1_800_000_000_000), Role::Server, Tuning::default())
+    // What is queued behind a held writer is one group, however slow the machine.
+    let tuning = Tuning { group_time: Duration::from_secs(60), ..Tuning::default() };
+    Database::open(&Folder::at(folder)?, schema, Clock::fixed(1_800_000_000_000), Role::Server, tuning)
 }
 
 impl Database {
