@@ -20,6 +20,8 @@ use crate::platform::http::{Limits, ListenerStats, Peer, Service, raise_file_lim
 use crate::platform::{http, telemetry};
 use crate::use_cases::{App, set_up};
 
+/// Work off the serving threads may go on so long after all else has stopped.
+const STRAGGLERS: Duration = Duration::from_secs(2);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Sessions, links and answers that have expired are removed so often.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -59,6 +61,8 @@ impl Serve {
                 .await
                 .map_err(|e| Error::internal("closing the database", e))
         })?;
+        // What still runs then, such as an export nobody waits for, is left behind.
+        runtime.shutdown_timeout(STRAGGLERS);
         tracing::info!("stopped");
         Ok(())
     }
@@ -79,13 +83,21 @@ async fn serve(
         tokio::spawn(listen(listener, figures, settings.clone(), Arc::default(), stop.clone()));
     }
     if let Some(link) = set_up::offer(app).await? {
-        println!("Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n");
+        say(&format!("Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n"));
     }
-    println!("Ashlar serves {} on http://{}", app.platform.database.folder().path().display(), settings.listen);
+    say(&format!("Ashlar serves {} on http://{}", app.platform.database.folder().path().display(), settings.listen));
     let drained = listen(listener, service, settings.clone(), app.platform.connections.clone(), stop).await;
     tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
     background.abort();
     Ok(())
+}
+
+/// Prints a line for whoever started it; it serves as well where nobody reads that.
+fn say(text: &str) {
+    use std::io::Write;
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        tracing::warn!(%error, "nobody reads the output");
+    }
 }
 
 async fn listen(

@@ -94,7 +94,7 @@ impl User {
             Action::Disable { email } => {
                 let id = find(app, &email)?;
                 let change = ChangePerson { state: Some(State::Disabled), ..ChangePerson::default() };
-                unit.block_on(change_person(app, Actor::command_line(), id, change, None))?;
+                unit.block_on(change_person(app, Actor::command_line().into(), id, change, None))?;
                 print(format!("{email} is disabled and signed out everywhere"))
             }
             Action::Token { email } => token(app, find(app, &email)?),

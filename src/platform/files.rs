@@ -21,9 +21,14 @@ pub fn put(from: &Path, to: &Path) -> io::Result<()> {
 /// As [`put`], but never in place of another file.
 pub fn put_new(from: &Path, to: &Path) -> io::Result<()> {
     File::open(from)?.sync_all()?;
-    // A hard link fails where the name is taken; a rename would replace what bears it.
-    fs::hard_link(from, to)?;
-    fs::remove_file(from)?;
+    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, rustix::fs::RenameFlags::NOREPLACE) {
+        // Not every file system knows that; a hard link fails as well where the name is taken.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)?;
+        }
+        renamed => renamed?,
+    }
     sync_folder(to)
 }
 
@@ -45,11 +50,13 @@ pub fn remove_database(path: &Path) {
     }
 }
 
-/// Removes what killed processes left in `folder`: everything named `*.unfinished-PID` whose process is no more.
-pub fn remove_left_over(folder: &Path) -> io::Result<()> {
+/// Removes what killed processes left in `folder`: whatever is named `START….unfinished-PID` and its process is no more.
+pub fn remove_left_over(folder: &Path, start: &str) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if !entry.file_name().to_str().and_then(maker).is_some_and(is_gone) {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| name.starts_with(start)) else { continue };
+        if !maker(name).is_some_and(is_gone) {
             continue;
         }
         let path = entry.path();
@@ -85,15 +92,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dead = "unit.db.unfinished-4194999"; // above the highest number there can be
         let alive = format!("unit.db.unfinished-{}", std::os::unix::process::parent_id());
-        for name in [dead, &format!("{dead}-journal"), &alive, "unit.db", "x.unfinished-draft"] {
+        let others = "other.db.unfinished-4194999";
+        for name in [dead, &format!("{dead}-journal"), &alive, "unit.db", "unit.unfinished-draft", others] {
             fs::write(folder.path().join(name), "").unwrap();
         }
 
-        remove_left_over(folder.path()).unwrap();
+        remove_left_over(folder.path(), "unit").unwrap();
 
         let mut left: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
-        assert_eq!(left, ["unit.db".to_owned(), alive, "x.unfinished-draft".to_owned()]);
+        assert_eq!(left, [others, "unit.db", &alive, "unit.unfinished-draft"]);
     }
 }

@@ -17,7 +17,7 @@ pub mod text;
 
 use std::sync::Arc;
 
-use auth::{Auth, Principal};
+use auth::{Auth, Caller, Principal};
 use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
 use http::page::{self, Viewer};
@@ -103,12 +103,31 @@ impl Platform {
         self.read("principal", request, |_, who| Ok(*who)).await
     }
 
-    /// Runs `body` as one unit of work, once for each `Idempotency-Key`.
+    /// Runs `body` as one unit of work, if whoever asks is still who they were when they were let in.
+    pub async fn change<T, F>(&self, name: &'static str, caller: Caller, body: F) -> Result<T>
+    where
+        F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let auth = self.auth.clone();
+        let change = move |work: &UnitOfWork<'_>| {
+            auth.must_still_be(work, &caller)?;
+            body(work)
+        };
+        self.database.write(name, caller.by, change).await
+    }
+
+    /// As [`Platform::change`], once for each `Idempotency-Key`.
     pub async fn write<T, F>(&self, name: &'static str, call: Call, body: F) -> Result<Saved<T>>
     where
         F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
         T: serde::Serialize + Send + 'static,
     {
-        http::write(&self.database, name, call, body).await
+        let (auth, caller) = (self.auth.clone(), call.caller);
+        let change = move |work: &UnitOfWork<'_>| {
+            auth.must_still_be(work, &caller)?;
+            body(work)
+        };
+        http::write(&self.database, name, call, change).await
     }
 }

@@ -4,9 +4,8 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use super::App;
-use crate::platform::actor::Actor;
 use crate::platform::audit;
-use crate::platform::auth::{Password, Principal, Purpose};
+use crate::platform::auth::{Caller, Password, Principal, Purpose};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Request, answers};
 
@@ -23,7 +22,7 @@ pub struct ChangePassword {
 }
 
 /// Sets a new password for someone who knows the old one; a link to set one is void.
-pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangePassword) -> Result<()> {
+pub async fn change_password(app: &App, by: Caller, who: Principal, form: ChangePassword) -> Result<()> {
     let auth = &app.platform.auth;
     let new = Password::new(form.new, "new")?;
     auth.attempts().prove_again(who.user)?;
@@ -37,8 +36,7 @@ pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangeP
     let new = auth.hash(new).await?;
     let it = auth.clone();
     app.platform
-        .database
-        .write("change_password", by, move |work| {
+        .change("change_password", by, move |work| {
             it.change_password(work, &candidate, &new)?;
             it.void_links(work, Purpose::Password, who.user)?;
             if form.end_other_sessions {
@@ -62,6 +60,6 @@ pub async fn change_password(app: &App, by: Actor, who: Principal, form: ChangeP
 pub(super) async fn put(app: App, mut request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;
     let (form, _) = request.json().await?;
-    change_password(&app, request.actor(&who), who, form).await?;
+    change_password(&app, request.caller(&who), who, form).await?;
     Ok(answers::no_content())
 }

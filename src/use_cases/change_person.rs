@@ -4,9 +4,8 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use super::{App, Person};
-use crate::platform::actor::Actor;
 use crate::platform::audit;
-use crate::platform::auth::{Purpose, Role, State};
+use crate::platform::auth::{Caller, Purpose, Role, State};
 use crate::platform::error::Result;
 use crate::platform::http::{Request, answers};
 use crate::platform::ids::UserId;
@@ -24,15 +23,14 @@ pub struct ChangePerson {
 /// that member has become an owner.
 pub async fn change_person(
     app: &App,
-    by: Actor,
+    by: Caller,
     id: UserId,
     change: ChangePerson,
     if_match: Option<String>,
 ) -> Result<Person> {
     let it = app.clone();
     app.platform
-        .database
-        .write("change_person", by, move |work| {
+        .change("change_person", by, move |work| {
             answers::check_if_match(if_match.as_deref(), it.person(work, id)?.version())?;
             let (before, after) = it.users.change(work, id, change.role, change.state)?;
             if before.state == State::Active && after.state == State::Disabled {
@@ -64,6 +62,6 @@ pub(super) async fn patch(app: App, mut request: Request<String>) -> Result<Resp
     let id = UserId::parse(&request.path, "person")?;
     let (change, _) = request.json().await?;
     let if_match = request.if_match().map(str::to_owned);
-    let person = change_person(&app, request.actor(&who), id, change, if_match).await?;
+    let person = change_person(&app, request.caller(&who), id, change, if_match).await?;
     answers::versioned(&person, person.version())
 }

@@ -4,8 +4,7 @@ use warp::reply::Response;
 
 use super::App;
 use super::people::{must_be_or_manage, must_manage};
-use crate::platform::actor::Actor;
-use crate::platform::auth::Principal;
+use crate::platform::auth::{Caller, Principal};
 use crate::platform::error::Result;
 use crate::platform::http::{self, Request, answers};
 use crate::platform::ids::UserId;
@@ -15,11 +14,10 @@ use crate::platform::{Platform, audit, db};
 ///
 /// # Errors
 /// [`Error::Conflict`](crate::platform::error::Error::Conflict) for the last active owner.
-pub async fn close_account(app: &App, by: Actor, who: Principal, id: UserId) -> Result<()> {
+pub async fn close_account(app: &App, by: Caller, who: Principal, id: UserId) -> Result<()> {
     let it = app.clone();
     app.platform
-        .database
-        .write("close_account", by, move |work| {
+        .change("close_account", by, move |work| {
             must_be_or_manage(&it, work, &who, Ok(id))?;
             erase(&it, work, id)
         })
@@ -52,6 +50,6 @@ pub(super) async fn delete(app: App, request: Request<String>) -> Result<Respons
         .platform
         .read("close_account", &request, move |snapshot, who| Ok((*who, must_manage(&it, snapshot, who, id)?)));
     let (who, id) = allowed.await?;
-    close_account(&app, request.actor(&who), who, id).await?;
+    close_account(&app, request.caller(&who), who, id).await?;
     Ok(answers::no_content())
 }

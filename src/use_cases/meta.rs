@@ -25,13 +25,12 @@ pub(super) async fn health(_app: App, _request: Request) -> Result<Response> {
     answers::json(StatusCode::OK, &OK)
 }
 
-/// Whether the database can be read and the writer answers.
+/// Whether the database can be read and the writer answers. Nothing is written: it says nothing of the disk's room.
 #[utoipa::path(
     get, path = "/api/ready", tag = "operate", operation_id = "ready",
     responses(
         (status = 200, body = Health),
         (status = 503, description = "busy, or the writer is stuck"),
-        (status = 507, description = "the disk is full"),
     ),
 )]
 pub(super) async fn ready(app: App, _request: Request) -> Result<Response> {

@@ -5,7 +5,7 @@ use warp::reply::Response;
 use super::App;
 use super::people::must_be_or_manage;
 use crate::modules::profiles::{Profile, ProfileChange};
-use crate::platform::actor::Actor;
+use crate::platform::auth::Caller;
 use crate::platform::error::Result;
 use crate::platform::http::{Request, answers};
 use crate::platform::ids::UserId;
@@ -13,15 +13,14 @@ use crate::platform::ids::UserId;
 /// Changes some fields, if the profile is still what `if_match` says.
 pub async fn edit_profile(
     app: &App,
-    by: Actor,
+    by: Caller,
     user: UserId,
     change: ProfileChange,
     if_match: Option<String>,
 ) -> Result<Profile> {
     let profiles = app.profiles.clone();
     app.platform
-        .database
-        .write("edit_profile", by, move |work| {
+        .change("edit_profile", by, move |work| {
             profiles.edit(work, user, change, |now| answers::check_if_match(if_match.as_deref(), now.version))
         })
         .await
@@ -64,6 +63,6 @@ pub(super) async fn patch(app: App, mut request: Request<String>) -> Result<Resp
     let (who, id) = allowed.await?;
     let (change, _) = request.json().await?;
     let if_match = request.if_match().map(str::to_owned);
-    let profile = edit_profile(&app, request.actor(&who), id, change, if_match).await?;
+    let profile = edit_profile(&app, request.caller(&who), id, change, if_match).await?;
     answers::versioned(&profile, profile.version)
 }

@@ -5,9 +5,8 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::App;
-use crate::platform::actor::Actor;
 use crate::platform::audit;
-use crate::platform::auth::{Principal, Session, SessionId};
+use crate::platform::auth::{Caller, Principal, Session, SessionId};
 use crate::platform::error::Result;
 use crate::platform::http::{Request, answers};
 
@@ -26,11 +25,10 @@ pub struct SessionList {
 }
 
 /// Ends one session of the person who asks.
-pub async fn end_one(app: &App, by: Actor, who: Principal, id: SessionId) -> Result<()> {
+pub async fn end_one(app: &App, by: Caller, who: Principal, id: SessionId) -> Result<()> {
     let auth = app.platform.auth.clone();
     app.platform
-        .database
-        .write("end_session", by, move |work| {
+        .change("end_session", by, move |work| {
             auth.end_session(work, who.user, id)?;
             audit::record_person(work, "session.ended", who.user, Some(&id), None)
         })
@@ -38,11 +36,10 @@ pub async fn end_one(app: &App, by: Actor, who: Principal, id: SessionId) -> Res
 }
 
 /// Ends all sessions of the person who asks, but for `except`.
-pub async fn end_many(app: &App, by: Actor, who: Principal, except: Option<SessionId>) -> Result<()> {
+pub async fn end_many(app: &App, by: Caller, who: Principal, except: Option<SessionId>) -> Result<()> {
     let auth = app.platform.auth.clone();
     app.platform
-        .database
-        .write("end_sessions", by, move |work| {
+        .change("end_sessions", by, move |work| {
             let ended = auth.end_sessions(work, who.user, except)?;
             audit::record_person(work, "sessions.ended", who.user, Some(&ended), None)
         })
@@ -73,7 +70,7 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response> {
 pub(super) async fn end(app: App, request: Request<String>) -> Result<Response> {
     let who = app.platform.principal(&request).await?;
     let id = if request.path == "current" { who.session } else { SessionId::parse(&request.path, "session")? };
-    end_one(&app, request.actor(&who), who, id).await?;
+    end_one(&app, request.caller(&who), who, id).await?;
     Ok(answers::no_content())
 }
 
@@ -92,6 +89,6 @@ fn end_current() {}
 )]
 pub(super) async fn end_all(app: App, request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;
-    end_many(&app, request.actor(&who), who, None).await?;
+    end_many(&app, request.caller(&who), who, None).await?;
     Ok(answers::no_content())
 }

@@ -46,6 +46,7 @@ pub async fn sign_in(app: &App, call: Call, client: IpAddr, label: String, form:
     app.platform
         .write("sign_in", call, move |work| {
             work.acts_as(user);
+            it.platform.auth.must_still_have(work, &candidate)?;
             let session = it.platform.auth.start_session(work, user, Kind::Session, &label)?;
             audit::record_person(work, "session.started", user, None, Some(&session.session))?;
             let user = it.users.get(work, user)?;

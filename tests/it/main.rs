@@ -12,6 +12,7 @@ mod crash;
 mod idempotency;
 mod limits;
 mod logs;
+mod meanwhile;
 mod metrics;
 mod new_module;
 mod openapi;

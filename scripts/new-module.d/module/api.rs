@@ -8,8 +8,7 @@ use warp::reply::Response;
 
 use super::{NewWidget, Widget, WidgetChange, WidgetId, Widgets};
 use crate::platform::Platform;
-use crate::platform::actor::Actor;
-use crate::platform::auth::Principal;
+use crate::platform::auth::{Caller, Principal};
 use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{self, Call, Cursor, Limit, Problem, Request, Routes, Saved, answers, on};
@@ -68,24 +67,20 @@ pub(super) async fn add(platform: &Platform, call: Call, new: NewWidget) -> Resu
 /// Changes some fields, if the wid get is still what `if_match` says.
 pub(super) async fn edit(
     platform: &Platform,
-    by: Actor,
+    by: Caller,
     id: WidgetId,
     change: WidgetChange,
     if_match: Option<String>,
 ) -> Result<Widget> {
-    platform
-        .database
-        .write("edit_widget", by, move |work| {
+    platform.change("edit_widget", by, move |work| {
             Widgets.edit(work, id, change, |now| answers::check_if_match(if_match.as_deref(), now.version))
         })
         .await
 }
 
 /// Deletes a wid get, if it is still what `if_match` says.
-pub(super) async fn remove(platform: &Platform, by: Actor, id: WidgetId, if_match: Option<String>) -> Result<()> {
-    platform
-        .database
-        .write("delete_widget", by, move |work| {
+pub(super) async fn remove(platform: &Platform, by: Caller, id: WidgetId, if_match: Option<String>) -> Result<()> {
+    platform.change("delete_widget", by, move |work| {
             Widgets.delete(work, id, |now| answers::check_if_match(if_match.as_deref(), now.version))
         })
         .await
@@ -155,7 +150,7 @@ async fn patch(platform: Platform, mut request: Request<String>) -> Result<Respo
     let id = WidgetId::parse(&request.path, "wid get")?;
     let (change, _) = request.json().await?;
     let if_match = request.if_match().map(str::to_owned);
-    let widget = edit(&platform, request.actor(&who), id, change, if_match).await?;
+    let widget = edit(&platform, request.caller(&who), id, change, if_match).await?;
     answers::versioned(&widget, widget.version)
 }
 
@@ -170,6 +165,6 @@ async fn delete(platform: Platform, request: Request<String>) -> Result<Response
     let who = staff(&platform, &request).await?;
     let id = WidgetId::parse(&request.path, "wid get")?;
     let if_match = request.if_match().map(str::to_owned);
-    remove(&platform, request.actor(&who), id, if_match).await?;
+    remove(&platform, request.caller(&who), id, if_match).await?;
     Ok(answers::no_content())
 }

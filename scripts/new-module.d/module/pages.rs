@@ -129,7 +129,7 @@ async fn edit(platform: Platform, mut request: Request<String>) -> Result<Respon
     let id = WidgetId::parse(&request.path, "wid get")?;
     let form: Typed = request.form().await?;
     let change = WidgetChange { title: Some(form.title.clone()), text: Some(form.text.clone()) };
-    match api::edit(&platform, request.actor(&who), id, change, Some(tag(form.version))).await {
+    match api::edit(&platform, request.caller(&who), id, change, Some(tag(form.version))).await {
         Ok(_) => answers::see_other(&format!("/wid-gets/{id}")),
         Err(error) => edit_page(&platform, &request, Some(form), Refusal::of(error)?).await,
     }
@@ -157,7 +157,7 @@ async fn delete(platform: Platform, mut request: Request<String>) -> Result<Resp
     let who = api::staff(&platform, &request).await?;
     let id = WidgetId::parse(&request.path, "wid get")?;
     let Seen { version } = request.form().await?;
-    match api::remove(&platform, request.actor(&who), id, Some(tag(version))).await {
+    match api::remove(&platform, request.caller(&who), id, Some(tag(version))).await {
         Ok(()) => answers::see_other("/wid-gets"),
         Err(error) => delete_page(&platform, &request, Refusal::of(error)?).await,
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use limits::{AttemptLimits, Attempts};
 pub use links::{Link, Purpose};
 pub use passwords::{HashedPassword, Password};
-pub use principal::{Principal, Role, Standing, State};
+pub use principal::{Caller, Principal, Role, Standing, State};
 pub use sessions::{Kind, NewSession, Session, SessionId};
 pub use token::Token;
 
@@ -83,6 +83,22 @@ impl Auth {
         }
     }
 
+    /// Refuses a change whose caller has been signed out, disabled or given another role since they were let in:
+    /// between that and the change lie the body's arrival and the queue.
+    pub fn must_still_be(&self, work: &UnitOfWork<'_>, caller: &Caller) -> Result<()> {
+        let Some(who) = caller.who else { return Ok(()) };
+        let gone = Error::Unauthenticated("this session has ended: sign in again");
+        if !work.tables(Owner(())).has_session(who.user, who.session, work.now())? {
+            return Err(gone);
+        }
+        match self.directory.standing(work, who.user)? {
+            Some(standing) if standing.state != State::Active => Err(gone),
+            Some(standing) if standing.role == who.role => Ok(()),
+            Some(_) => Err(Error::Forbidden("your role has changed meanwhile: try again".into())),
+            None => Err(gone),
+        }
+    }
+
     // Passwords
 
     /// Hashes a new password, off the threads that serve requests. Do it before the unit of work.
@@ -113,6 +129,14 @@ impl Auth {
     pub async fn verify(&self, candidate: &Candidate, password: Password) -> Result<Option<UserId>> {
         let right = self.hashing.verify(candidate.hash.clone(), password).await?;
         Ok(candidate.user.filter(|_| right))
+    }
+
+    /// Refuses to go on where the password that `candidate` was checked against is not theirs any more.
+    pub fn must_still_have(&self, work: &UnitOfWork<'_>, candidate: &Candidate) -> Result<()> {
+        match candidate.user {
+            Some(user) if work.tables(Owner(())).find_password(user)? == candidate.hash => Ok(()),
+            _ => Err(Error::Unauthenticated("the password was changed meanwhile: sign in with the new one")),
+        }
     }
 
     /// Gives a person this password, in place of the one before.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::SessionId;
+use crate::platform::actor::Actor;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
 
@@ -71,6 +72,20 @@ impl std::str::FromStr for State {
 pub struct Standing {
     pub role: Role,
     pub state: State,
+}
+
+/// Who asks for a change: for the audit trail, and as whom they were let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pub by: Actor,
+    pub who: Option<Principal>,
+}
+
+/// Nobody who is signed in: a stranger, the command line, the program itself.
+impl From<Actor> for Caller {
+    fn from(by: Actor) -> Self {
+        Caller { by, who: None }
+    }
 }
 
 /// Someone who is signed in.

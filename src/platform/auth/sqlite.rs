@@ -18,6 +18,7 @@ pub(super) trait AuthRepository {
 
     fn insert_session(&self, token_hash: &[u8; 32], session: &Session) -> Result<()>;
     fn find_session(&self, token_hash: &[u8; 32], now: Time) -> Result<Option<Session>>;
+    fn has_session(&self, user: UserId, id: SessionId, now: Time) -> Result<bool>;
     fn list_sessions(&self, user: UserId, now: Time) -> Result<Vec<Session>>;
     fn delete_session(&self, user: UserId, id: SessionId) -> Result<usize>;
     fn delete_sessions(&self, user: UserId, except: Option<SessionId>) -> Result<usize>;
@@ -75,6 +76,15 @@ impl AuthRepository for Tables<'_, Owner> {
             (token_hash, now),
             session,
         )
+    }
+
+    fn has_session(&self, user: UserId, id: SessionId, now: Time) -> Result<bool> {
+        let found = self.fetch_optional(
+            sql!("SELECT 1 FROM auth_sessions WHERE user_id = ?1 AND id = ?2 AND expires_at > ?3"),
+            (user, id, now),
+            |_| Ok(()),
+        );
+        Ok(found?.is_some())
     }
 
     fn list_sessions(&self, user: UserId, now: Time) -> Result<Vec<Session>> {

@@ -45,7 +45,8 @@ pub fn make(
     }
     // Before anything is removed: what a killed restore left in a unit's folder may be needed.
     drop(folder.enter()?);
-    files::remove_left_over(beside)
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    files::remove_left_over(beside, &format!("{name}.unfinished-"))
         .map_err(|e| Error::internal(&format!("removing unfinished files in {}", beside.display()), e))?;
     let bytes = db::copy_database(folder, schema, target)?;
     let schema_version = db::schema_version(target)?;

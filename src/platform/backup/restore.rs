@@ -24,14 +24,14 @@ impl Staged {
         }
         let failed = |e: std::io::Error| Error::internal(&format!("copying {}", file.display()), e);
         // Only the holder of the unit's lock makes such folders: whatever is there is left over.
-        files::remove_left_over(unit.path()).map_err(failed)?;
+        files::remove_left_over(unit.path(), "restore.").map_err(failed)?;
         db::must_be_ours(file)?;
         let path = files::unfinished(&unit.path().join("restore"));
         fs::create_dir(&path).map_err(failed)?;
         let staged = Staged { folder: Folder::at(&path)? };
         let copy = staged.folder.database();
-        if with_suffix(file, "-wal").exists() {
-            // Part of it stands in its WAL; SQLite puts both together.
+        if ["-wal", "-journal"].iter().any(|suffix| with_suffix(file, suffix).exists()) {
+            // Part of it stands beside it; SQLite puts both together.
             db::copy_file(file, &copy)?;
         } else {
             // Its bytes alone: a backup that may only be read must become a unit that can be written.

@@ -26,6 +26,8 @@ pub(super) fn open_flags() -> OpenFlags {
 
 /// What holds for each connection, whoever uses it.
 pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // What is deleted is overwritten: the data of someone who left must not linger in free pages.
+    connection.pragma_update_and_check(None, "secure_delete", true, |row| row.get::<_, i64>(0))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -53,8 +55,6 @@ pub(super) fn open_writer(path: &Path, owners: Arc<Ownership>, armed: Arc<Atomic
     let connection = Connection::open_with_flags(path, open_flags())?;
     configure(&connection)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    // What is deleted is overwritten: the data of someone who left must not linger in free pages.
-    connection.pragma_update_and_check(None, "secure_delete", true, |row| row.get::<_, i64>(0))?;
     guard(&connection, owners, armed)?;
     Ok(connection)
 }

@@ -9,6 +9,9 @@ use super::schema::{Migrations, Schema, names};
 use crate::platform::clock::Clock;
 use crate::platform::error::{Error, Result};
 
+/// How the names of copies begin that are made before a migration.
+pub(super) const BEFORE_MIGRATION: &str = "before-migration-";
+
 /// Migrations that have not run yet, as `owner/V1__accounts`.
 pub(super) fn pending(connection: &Connection, schema: &Schema) -> Result<Vec<String>> {
     let mut pending = Vec::new();
@@ -159,11 +162,17 @@ pub(super) fn run(path: &Path, schema: &Schema, keep: &Path) -> Result<Vec<Strin
         let failed = |e| Error::internal(&format!("making {}", folder.display()), e);
         std::fs::create_dir_all(folder).map_err(failed)?;
         crate::platform::files::sync_folder(folder).map_err(failed)?;
-        crate::platform::files::remove_left_over(folder).map_err(failed)?;
+        crate::platform::files::remove_left_over(folder, BEFORE_MIGRATION).map_err(failed)?;
     }
     super::copy::to_file(&connection, keep)?;
     if let Err(error) = run_all(&mut connection, schema) {
-        super::copy::from_file(keep, &mut connection)?;
+        if let Err(second) = super::copy::from_file(keep, &mut connection) {
+            let keep = keep.display();
+            return Err(Error::Internal(format!(
+                "{error}; putting the database back failed as well ({second}): bring it back with `ashlar restore --from \
+                 {keep}`"
+            )));
+        }
         // It is no longer needed, and each start would leave another one.
         crate::platform::files::remove_database(keep);
         return Err(Error::Internal(format!("{error}; the database is as it was before")));

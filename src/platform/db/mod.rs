@@ -29,7 +29,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-pub use copy::{check, problems};
 pub use epoch::raise_epoch;
 pub use folder::{Folder, Lock, looks_like_ours};
 pub use health::{Health, examine, must_be_ours, verify};
@@ -172,14 +171,6 @@ impl Database {
         self.inner.readers.read_blocking(name, body)
     }
 
-    /// Writes a consistent copy of the database to `target`; returns its size in bytes. Others go on meanwhile.
-    ///
-    /// # Errors
-    /// If `target` exists or can't be written, or the copy is not sound; nothing is left there then.
-    pub fn copy_to(&self, target: &Path) -> Result<u64> {
-        copy_database(&self.inner.folder, &self.inner.schema, target)
-    }
-
     pub fn folder(&self) -> &Folder {
         &self.inner.folder
     }
@@ -210,7 +201,9 @@ impl Database {
 /// Copies the unit's database as a running server leaves it, from a connection of its own.
 ///
 /// # Errors
-/// As [`Database::copy_to`]; also if a table of the copy is missing or belongs to nobody.
+/// If `target` exists or can't be written, or the copy is not sound, or one of its tables is missing or belongs to
+/// nobody; nothing is left there then. Not for a process that has the database open: it looks at the file, and closing
+/// that handle drops SQLite's locks.
 pub fn copy_database(folder: &Folder, schema: &Schema, target: &Path) -> Result<u64> {
     let _entry = folder.enter()?;
     let path = folder.database();
@@ -281,12 +274,12 @@ pub fn migrate(folder: &Folder, schema: &Schema, clock: &Clock) -> Result<Vec<St
         let connection = open_raw(&path)?;
         migrate::recognise(&connection, schema, &path)?;
     }
-    let kept = folder.backups().join(format!("before-migration-{}.db", clock.now().to_compact()));
+    let kept = folder.backups().join(format!("{}{}.db", migrate::BEFORE_MIGRATION, clock.now().to_compact()));
     migrate::run(&path, schema, &kept)
 }
 
 /// A connection without the guards, for the kernel's own commands.
-pub fn open_raw(path: &Path) -> Result<Connection> {
+fn open_raw(path: &Path) -> Result<Connection> {
     let opened = Connection::open_with_flags(path, connection::open_flags());
     let connection = opened.map_err(|e| Error::internal(&format!("opening {}", path.display()), e))?;
     connection

@@ -10,6 +10,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::platform::actor::Actor;
+use crate::platform::auth::Caller;
 use crate::platform::clock::Time;
 use crate::platform::db::{self, Database, Tables, UnitOfWork};
 use crate::platform::error::{Error, Result};
@@ -47,15 +48,15 @@ impl IdempotencyKey {
 /// A wish for a change: who asks, and under which key.
 #[derive(Debug, Clone)]
 pub struct Call {
-    by: Actor,
+    pub(in crate::platform) caller: Caller,
     key: Option<(IdempotencyKey, String)>,
     body: Vec<u8>,
 }
 
 impl Call {
     /// `key` comes with the route it holds for.
-    pub fn new(by: Actor, key: Option<(IdempotencyKey, String)>) -> Self {
-        Call { by, key, body: Vec::new() }
+    pub fn new(caller: Caller, key: Option<(IdempotencyKey, String)>) -> Self {
+        Call { caller, key, body: Vec::new() }
     }
 
     /// With the body that a repetition must bring again.
@@ -69,7 +70,7 @@ impl Call {
 
 impl From<Actor> for Call {
     fn from(by: Actor) -> Self {
-        Call::new(by, None)
+        Call::new(by.into(), None)
     }
 }
 
@@ -100,7 +101,7 @@ where
     F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
     T: Serialize + Send + 'static,
 {
-    let Call { by, key, body: sent } = call;
+    let Call { caller: Caller { by, .. }, key, body: sent } = call;
     let Some((key, route)) = key else {
         return database.write(name, by, body).await.map(Saved::Fresh);
     };
@@ -165,11 +166,10 @@ impl Keys {
     fn derive(secret: &[u8; 32], user: Option<UserId>, route: &str, key: &IdempotencyKey, sent: &[u8]) -> Keys {
         let user = user.map_or([0; 16], |user| user.uuid().into_bytes());
         let scope: [&[u8]; 3] = [&user, route.as_bytes(), &key.0];
-        Keys {
-            id: mac(secret, b"idempotency id", &scope),
-            seal: mac(secret, b"idempotency seal", &scope),
-            body: mac(secret, b"idempotency body", &[sent]),
-        }
+        let seal = mac(secret, b"idempotency seal", &scope);
+        // Under a key that is kept nowhere: bodies hold passwords, and the unit's secret is in every backup.
+        let body = mac(&seal, b"idempotency body", &[sent]);
+        Keys { id: mac(secret, b"idempotency id", &scope), seal, body }
     }
 
     /// The sealed answer, behind the nonce it was sealed with.
@@ -200,4 +200,20 @@ fn mac(secret: &[u8; 32], purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_body_under_two_keys_leaves_nothing_alike() {
+        let keys = |key: &[u8]| Keys::derive(&[7; 32], None, "POST /", &IdempotencyKey(key.to_vec()), b"secret");
+
+        let (one, two) = (keys(b"one"), keys(b"two"));
+
+        assert_ne!(one.id, two.id);
+        assert_ne!(one.body, two.body);
+        assert_ne!(one.seal, two.seal);
+    }
 }

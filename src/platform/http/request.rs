@@ -12,7 +12,7 @@ use warp::http::{HeaderMap, Method, header};
 
 use super::idempotency::{Call, IdempotencyKey};
 use crate::platform::actor::{Actor, RequestId, Via};
-use crate::platform::auth::{Principal, Token};
+use crate::platform::auth::{Caller, Principal, Token};
 use crate::platform::error::{Error, FieldError, Result};
 
 /// Bodies of JSON and forms, in bytes.
@@ -76,8 +76,8 @@ impl<P> Request<P> {
     }
 
     /// Whoever asks, signed in, for the audit trail.
-    pub fn actor(&self, who: &Principal) -> Actor {
-        self.actor_of(Some(who))
+    pub fn caller(&self, who: &Principal) -> Caller {
+        Caller { by: self.actor_of(Some(who)), who: Some(*who) }
     }
 
     /// Nobody, for the audit trail: who it is turns out only while the change is made.
@@ -92,12 +92,12 @@ impl<P> Request<P> {
 
     /// What a `POST` needs to know of the request that asks for it.
     pub fn call(&self, who: Option<&Principal>) -> Result<Call> {
-        let by = self.actor_of(who);
+        let caller = Caller { by: self.actor_of(who), who: who.copied() };
         // Browsers send none with a form.
         let key = self.head.headers.get("idempotency-key").filter(|_| self.is_api());
         let key = key.map(|value| IdempotencyKey::parse(value.as_bytes()));
         let scope = format!("{} {}", self.head.method, self.head.path);
-        Ok(Call::new(by, key.transpose()?.map(|key| (key, scope))))
+        Ok(Call::new(caller, key.transpose()?.map(|key| (key, scope))))
     }
 
     /// The query, each parameter once; unknown ones are refused.

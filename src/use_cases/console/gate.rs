@@ -172,7 +172,7 @@ fn sign_in_page(email: String, next: Option<String>, done: Option<&'static str>,
 /// `POST /sign-out`: ends the session, and lets the browser forget it.
 pub(super) async fn sign_out(app: App, request: Request) -> Result<Response> {
     match app.platform.principal(&request).await {
-        Ok(who) => sessions::end_one(&app, request.actor(&who), who, who.session).await?,
+        Ok(who) => sessions::end_one(&app, request.caller(&who), who, who.session).await?,
         // It has ended already.
         Err(Error::Unauthenticated(_)) => {}
         Err(error) => return Err(error),

@@ -80,7 +80,8 @@ async fn home(
 pub(super) async fn edit_profile(app: App, mut request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;
     let form: ProfileForm = request.form().await?;
-    let edited = profile::edit_profile(&app, request.actor(&who), who.user, form.change(), Some(form.if_match())).await;
+    let edited =
+        profile::edit_profile(&app, request.caller(&who), who.user, form.change(), Some(form.if_match())).await;
     match edited {
         Ok(_) => answers::see_other("/?done=profile-saved"),
         Err(error) => home(&app, &request, Some(form), Refusal::of(error)?, Refusal::default()).await,
@@ -91,7 +92,7 @@ pub(super) async fn edit_profile(app: App, mut request: Request) -> Result<Respo
 pub(super) async fn change_password(app: App, mut request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;
     let form: ChangePassword = request.form().await?;
-    match change_password_case::change_password(&app, request.actor(&who), who, form).await {
+    match change_password_case::change_password(&app, request.caller(&who), who, form).await {
         Ok(()) => answers::see_other("/?done=password-changed"),
         Err(error) => home(&app, &request, None, Refusal::default(), Refusal::of(error)?).await,
     }
@@ -101,7 +102,7 @@ pub(super) async fn change_password(app: App, mut request: Request) -> Result<Re
 pub(super) async fn end_session(app: App, request: Request<String>) -> Result<Response> {
     let who = app.platform.principal(&request).await?;
     let id = SessionId::parse(&request.path, "session")?;
-    match sessions::end_one(&app, request.actor(&who), who, id).await {
+    match sessions::end_one(&app, request.caller(&who), who, id).await {
         // Ended twice is ended.
         Ok(()) | Err(Error::NotFound(_)) => answers::see_other("/?done=session-ended#sessions"),
         Err(error) => Err(error),
@@ -111,7 +112,7 @@ pub(super) async fn end_session(app: App, request: Request<String>) -> Result<Re
 /// `POST /me/sessions/end-others`
 pub(super) async fn end_other_sessions(app: App, request: Request) -> Result<Response> {
     let who = app.platform.principal(&request).await?;
-    sessions::end_many(&app, request.actor(&who), who, Some(who.session)).await?;
+    sessions::end_many(&app, request.caller(&who), who, Some(who.session)).await?;
     answers::see_other("/?done=sessions-ended#sessions")
 }
 
@@ -150,7 +151,7 @@ pub(super) async fn close(app: App, mut request: Request) -> Result<Response> {
         .read("close_own_account", &request, move |snapshot, who| Ok((*who, it.users.get(snapshot, who.user)?)));
     let (who, user) = asks.await?;
     let closed = match form.check(&user) {
-        Ok(()) => close_account::close_account(&app, request.actor(&who), who, who.user).await,
+        Ok(()) => close_account::close_account(&app, request.caller(&who), who, who.user).await,
         Err(error) => Err(error),
     };
     match closed {

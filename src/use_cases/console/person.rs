@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::audit::Line;
 use super::changes::short;
 use super::home::Confirmation;
-use super::{App, done, read};
+use super::{App, done, read, scan};
 use crate::modules::profiles::{Profile, ProfileChange};
 use crate::platform::audit::{self, SubjectId};
 use crate::platform::auth::{Principal, State};
@@ -135,7 +135,7 @@ pub(super) async fn show(app: App, request: Request<String>) -> Result<Response>
 
 async fn person_page(app: &App, request: &Request<String>, refused: Refusal) -> Result<Response> {
     let id = UserId::parse(&request.path, "person");
-    let (viewer, it) = read(app, "person_page", request, |app, snapshot, who| facts(app, snapshot, who, id)).await?;
+    let (viewer, it) = scan(app, "person_page", request, |app, snapshot, who| facts(app, snapshot, who, id)).await?;
     let title = it.person.profile.display_name.to_string();
     let content = PersonPage { it, done: done(&request.head), refused: &refused };
     app.platform.show(&request.head, &viewer, &title, &refused, &content)
@@ -189,7 +189,7 @@ pub(super) async fn change(app: App, mut request: Request<String>) -> Result<Res
     who.must_be_owner()?;
     let id = UserId::parse(&request.path, "person")?;
     let form: ChangePerson = request.form().await?;
-    match change_person(&app, request.actor(&who), id, form, None).await {
+    match change_person(&app, request.caller(&who), id, form, None).await {
         Ok(_) => answers::see_other(&format!("/people/{id}?done={}", what_changed(form))),
         Err(error) => person_page(&app, &request, Refusal::of(error)?.only(&[])).await,
     }
@@ -214,7 +214,7 @@ pub(super) async fn edit(app: App, mut request: Request<String>) -> Result<Respo
     let (who, person) = managed(&app, &request).await?;
     let form: ProfileForm = request.form().await?;
     let id = person.user.id;
-    match profile::edit_profile(&app, request.actor(&who), id, form.change(), Some(form.if_match())).await {
+    match profile::edit_profile(&app, request.caller(&who), id, form.change(), Some(form.if_match())).await {
         Ok(_) => answers::see_other(&format!("/people/{id}?done=profile-saved")),
         Err(error) => edit_page(&app, &request, Some(form), Refusal::of(error)?).await,
     }
@@ -273,7 +273,7 @@ pub(super) async fn delete(app: App, mut request: Request<String>) -> Result<Res
     let (who, person) = managed(&app, &request).await?;
     let form: Confirmation = request.form().await?;
     let closed = match form.check(&person.user) {
-        Ok(()) => close_account(&app, request.actor(&who), who, person.user.id).await,
+        Ok(()) => close_account(&app, request.caller(&who), who, person.user.id).await,
         Err(error) => Err(error),
     };
     match closed {

@@ -72,7 +72,7 @@ fn a_full_disk_harms_one_group_only(pieces: usize) {
     expected.insert(0, "again");
     assert_eq!(database.things(), expected);
     database.close();
-    check(&open_raw(&database.folder().database()).unwrap()).unwrap();
+    super::super::copy::check(&open_raw(&database.folder().database()).unwrap()).unwrap();
 }
 
 #[test]
