@@ -50,16 +50,24 @@ pub fn remove_database(path: &Path) {
     }
 }
 
-/// Removes what killed processes left in `folder`: whatever is named `START….unfinished-PID` and its process is no more.
-pub fn remove_left_over(folder: &Path, start: &str) -> io::Result<()> {
+/// Makes an unfinished file, which [`remove_left_over`] leaves alone as long as what is returned lives.
+pub fn hold(unfinished: &Path) -> io::Result<File> {
+    let file = File::create_new(unfinished)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Removes what killed processes left in `folder`: whatever is named `*.unfinished-PID`, its process is no more, and
+/// nobody holds it. (Two machines that share a folder don't see one another's processes, but do see that.)
+pub fn remove_left_over(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| name.starts_with(start)) else { continue };
-        if !maker(name).is_some_and(is_gone) {
+        let Some((unfinished, pid)) = name.to_str().and_then(maker) else { continue };
+        let path = entry.path();
+        if !is_gone(pid) || is_held(&path.with_file_name(unfinished)) {
             continue;
         }
-        let path = entry.path();
         let removed = if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -69,11 +77,15 @@ pub fn remove_left_over(folder: &Path, start: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The process in `name.unfinished-PID`, also where SQLite appended something to that.
-fn maker(name: &str) -> Option<u32> {
+/// `name.unfinished-PID` and the process in it, also where SQLite appended something to that.
+fn maker(name: &str) -> Option<(&str, u32)> {
+    let name = ["-wal", "-shm", "-journal"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
     let (_, pid) = name.rsplit_once(".unfinished-")?;
-    let pid = ["-wal", "-shm", "-journal"].iter().find_map(|suffix| pid.strip_suffix(suffix)).unwrap_or(pid);
-    pid.parse().ok()
+    Some((name, pid.parse().ok()?))
+}
+
+fn is_held(unfinished: &Path) -> bool {
+    File::open(unfinished).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// What bears our own number was left by another before us. Where the system doesn't list its processes, nobody is
@@ -92,16 +104,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dead = "unit.db.unfinished-4194999"; // above the highest number there can be
         let alive = format!("unit.db.unfinished-{}", std::os::unix::process::parent_id());
-        let others = "other.db.unfinished-4194999";
-        for name in [dead, &format!("{dead}-journal"), &alive, "unit.db", "unit.unfinished-draft", others] {
+        let held = "other.db.unfinished-4194999";
+        let _held = hold(&folder.path().join(held)).unwrap();
+        for name in [dead, &format!("{dead}-journal"), &alive, "unit.db", "unit.unfinished-draft"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
 
-        remove_left_over(folder.path(), "unit").unwrap();
+        remove_left_over(folder.path()).unwrap();
 
         let mut left: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
-        assert_eq!(left, [others, "unit.db", &alive, "unit.unfinished-draft"]);
+        assert_eq!(left, [held, "unit.db", &alive, "unit.unfinished-draft"]);
     }
 }

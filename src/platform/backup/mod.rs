@@ -45,8 +45,7 @@ pub fn make(
     }
     // Before anything is removed: what a killed restore left in a unit's folder may be needed.
     drop(folder.enter()?);
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    files::remove_left_over(beside, &format!("{name}.unfinished-"))
+    files::remove_left_over(beside)
         .map_err(|e| Error::internal(&format!("removing unfinished files in {}", beside.display()), e))?;
     let bytes = db::copy_database(folder, schema, target)?;
     let schema_version = db::schema_version(target)?;

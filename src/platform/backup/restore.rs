@@ -24,7 +24,7 @@ impl Staged {
         }
         let failed = |e: std::io::Error| Error::internal(&format!("copying {}", file.display()), e);
         // Only the holder of the unit's lock makes such folders: whatever is there is left over.
-        files::remove_left_over(unit.path(), "restore.").map_err(failed)?;
+        files::remove_left_over(unit.path()).map_err(failed)?;
         db::must_be_ours(file)?;
         let path = files::unfinished(&unit.path().join("restore"));
         fs::create_dir(&path).map_err(failed)?;

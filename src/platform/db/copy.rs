@@ -28,6 +28,8 @@ pub fn to_file_if(source: &Connection, target: &Path, also: impl FnOnce(&Connect
         return Err(Error::Internal(format!("{} exists already; name another file", target.display())));
     }
     let unfinished = files::unfinished(target);
+    // Dropped only after the copy's connection: closing a handle drops the locks that SQLite has on the file.
+    let _held = files::hold(&unfinished).map_err(|e| Error::internal(&doing, e))?;
     let copied = copy(source, &unfinished, also).and_then(|()| {
         let size = std::fs::metadata(&unfinished).map_err(|e| Error::internal(&doing, e))?.len();
         files::put_new(&unfinished, target).map_err(|e| Error::internal(&doing, e))?;

@@ -9,9 +9,6 @@ use super::schema::{Migrations, Schema, names};
 use crate::platform::clock::Clock;
 use crate::platform::error::{Error, Result};
 
-/// How the names of copies begin that are made before a migration.
-pub(super) const BEFORE_MIGRATION: &str = "before-migration-";
-
 /// Migrations that have not run yet, as `owner/V1__accounts`.
 pub(super) fn pending(connection: &Connection, schema: &Schema) -> Result<Vec<String>> {
     let mut pending = Vec::new();
@@ -162,7 +159,7 @@ pub(super) fn run(path: &Path, schema: &Schema, keep: &Path) -> Result<Vec<Strin
         let failed = |e| Error::internal(&format!("making {}", folder.display()), e);
         std::fs::create_dir_all(folder).map_err(failed)?;
         crate::platform::files::sync_folder(folder).map_err(failed)?;
-        crate::platform::files::remove_left_over(folder, BEFORE_MIGRATION).map_err(failed)?;
+        crate::platform::files::remove_left_over(folder).map_err(failed)?;
     }
     super::copy::to_file(&connection, keep)?;
     if let Err(error) = run_all(&mut connection, schema) {

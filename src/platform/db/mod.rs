@@ -274,7 +274,7 @@ pub fn migrate(folder: &Folder, schema: &Schema, clock: &Clock) -> Result<Vec<St
         let connection = open_raw(&path)?;
         migrate::recognise(&connection, schema, &path)?;
     }
-    let kept = folder.backups().join(format!("{}{}.db", migrate::BEFORE_MIGRATION, clock.now().to_compact()));
+    let kept = folder.backups().join(format!("before-migration-{}.db", clock.now().to_compact()));
     migrate::run(&path, schema, &kept)
 }
 
