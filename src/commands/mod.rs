@@ -108,13 +108,15 @@ struct Unit {
     _lock: Option<Lock>,
 }
 
-/// Opens the unit in `data`: as its holder where no server runs (it is made or migrated then), else beside it.
-fn open(data: &Path) -> Result<Unit> {
+/// Opens the unit in `data`: as its holder where no server runs (it is migrated then, and made if `may_make`), else
+/// beside it.
+fn open(data: &Path, may_make: bool) -> Result<Unit> {
     let folder = Folder::at(data)?;
     let settings = settings(&folder)?;
     let (schema, _) = app::prove()?;
     let lock = folder.try_lock()?;
-    let role = if lock.is_some() { Role::Server } else { Role::Beside };
+    let may_hold = may_make || folder.database().exists();
+    let role = if lock.is_some() && may_hold { Role::Server } else { Role::Beside };
     let database = Database::open(&folder, schema, Clock::system(), role, Tuning { readers: 1, ..Tuning::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

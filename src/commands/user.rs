@@ -83,7 +83,7 @@ impl User {
             Action::Create { password_stdin: true, .. } => Some(password_from_stdin()?),
             _ => None,
         };
-        let unit = open(data)?;
+        let unit = open(data, matches!(self.action, Action::Create { .. }))?;
         let app = &unit.app;
         match self.action {
             Action::Create { email, display_name, role, currency, password_stdin: _, json } => {
