@@ -14,6 +14,7 @@ use ashlar::platform::auth::{Password, Role};
 use ashlar::platform::error::Error;
 use ashlar::platform::ids::UserId;
 use ashlar::use_cases::add_person::add_person;
+use rustix::process::{self, Pid, Signal};
 use serde_json::{Value, json};
 use unit::Server;
 
@@ -21,11 +22,14 @@ use unit::Server;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 
+/// Adds its figures to the table; runs for long if asked to.
+type Part = fn(&mut Table, bool);
+
 fn main() {
     let long = std::env::args().any(|arg| arg == "--long");
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let mut table = Table::default();
-    let parts: [(&str, fn(&mut Table, bool)); 7] = [
+    let parts: [(&str, Part); 7] = [
         ("writes", writes),
         ("durability", durability),
         ("reads", reads),
@@ -141,8 +145,9 @@ fn durability(table: &mut Table, _: bool) {
     let answers = post_people(&server, &token, 64, &mut next) * start.elapsed().as_secs_f64();
     let commits = server.figure(&token, "ashlar_group_size_count");
     // strace passes the signal on and writes its counts when the program has ended.
-    let pid = Command::new("pgrep").args(["-P", &server.pid().to_string()]).output().expect("pgrep");
-    Command::new("kill").arg(String::from_utf8_lossy(&pid.stdout).trim()).status().expect("kill");
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid())).expect("its children");
+    let child = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
+    process::kill_process(child, Signal::TERM).expect("kill");
     server.wait();
     let text = std::fs::read_to_string(&counts).expect("strace's counts");
     let fsyncs: f64 = text

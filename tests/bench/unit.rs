@@ -14,6 +14,7 @@ use ashlar::platform::config::{Options, Settings};
 use ashlar::platform::db::{self, Database, Folder};
 use ashlar::use_cases::App;
 use ashlar::use_cases::add_person::{AddPerson, add_person_blocking};
+use rustix::process::{self, Pid, Signal};
 
 /// The program, serving a folder.
 pub struct Server {
@@ -81,7 +82,7 @@ impl Server {
     }
 
     pub fn stop(self) {
-        Command::new("kill").arg(self.pid().to_string()).status().expect("kill");
+        process::kill_process(Pid::from_child(&self.child), Signal::TERM).expect("kill");
         self.wait();
     }
 

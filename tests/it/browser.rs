@@ -16,9 +16,9 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, TestApp, ashlar_ok};
+use crate::support::{PASSWORD, TestApp, ashlar_ok, skip};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const NEW_PASSWORD: &str = "copper-window-saturday";
 /// 80 characters, one word too long for a phone.
 const LONG_NAME: &str = "Hubert Blaine Wolfeschlegelsteinhausenbergerdorff of the Western Harbour Offices";
@@ -47,7 +47,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (Some(chromium), Some(chromedriver)) = (on_path("chromium"), on_path("chromedriver")) else {
-        println!("skipped: the pages were not tried in a browser, chromium and chromedriver are not both on the PATH");
+        skip("the pages in a browser", "chromium and chromedriver are not both on the PATH");
         return;
     };
     let profile = tempfile::tempdir().unwrap();

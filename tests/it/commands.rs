@@ -153,15 +153,47 @@ async fn a_backup_under_load_holds_exactly_what_was_acknowledged_before_it_and_n
     ashlar_ok(restored.path(), &["doctor"]);
 }
 
-/// Starts a command, kills it at one of `ROUNDS` moments spread over the time that it takes, and a little beyond.
-fn start_and_kill(args: &[&str], whole: Duration, round: u32) {
-    let mut child = program().args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(whole * round / ROUNDS * 5 / 4);
-    child.kill().unwrap();
-    child.wait().unwrap();
+/// When kills came.
+#[derive(Debug, Default)]
+struct Hits {
+    rounds: u32,
+    /// Too late: the command had done its work.
+    ended: u32,
+    /// In the middle: it had begun to write.
+    midway: u32,
 }
 
-const ROUNDS: u32 = 20;
+impl Hits {
+    /// Whether to go on: a good number of moments, and more (within reason) until each kind was hit.
+    fn want_more(&self) -> bool {
+        let all_kinds = self.ended > 0 && self.midway > 0;
+        self.rounds < if all_kinds { 20 } else { 200 }
+    }
+
+    /// Starts a command and kills it at a moment within twice the time that it takes: however many rounds there are,
+    /// they are spread evenly. Returns whether it ended in time.
+    fn start_and_kill(&mut self, args: &[&str], whole: Duration, is_midway: impl Fn() -> bool) -> bool {
+        let golden_ratio = 0.618_034;
+        let part = (f64::from(self.rounds) * golden_ratio).fract();
+        let mut child = program().args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole.mul_f64(2.0 * part));
+        child.kill().unwrap();
+        let ended = child.wait().unwrap().success();
+        self.rounds += 1;
+        self.ended += u32::from(ended);
+        self.midway += u32::from(!ended && is_midway());
+        ended
+    }
+
+    fn must_be_of_each_kind(&self) {
+        assert!(self.ended > 0 && self.midway > 0, "the kills missed what they are for: {self:?}");
+    }
+}
+
+/// Whether a command has left something unfinished in `folder`.
+fn has_unfinished(folder: &Path) -> bool {
+    content(folder).iter().any(|(path, _)| path.to_str().unwrap().contains("unfinished"))
+}
 
 #[test]
 fn a_backup_killed_at_any_moment_leaves_nothing_that_looks_like_one() {
@@ -169,11 +201,11 @@ fn a_backup_killed_at_any_moment_leaves_nothing_that_looks_like_one() {
     let kept = tempfile::tempdir().unwrap();
     let start = Instant::now();
     backup(unit.path(), &kept.path().join("first.db"));
-    let (time, mut whole) = (start.elapsed(), 1);
-    for round in 0..ROUNDS {
-        let file = kept.path().join(format!("unit-{round}.db"));
+    let (time, mut whole, mut hits) = (start.elapsed(), 1, Hits::default());
+    while hits.want_more() {
+        let file = kept.path().join(format!("unit-{}.db", hits.rounds));
         let args = ["backup", "--to", file.to_str().unwrap(), "--data", unit.path().to_str().unwrap()];
-        start_and_kill(&args, time, round);
+        hits.start_and_kill(&args, time, || has_unfinished(kept.path()));
         if file.exists() {
             let restored = tempfile::tempdir().unwrap();
             assert!(restore(restored.path(), &file).status.success());
@@ -186,6 +218,7 @@ fn a_backup_killed_at_any_moment_leaves_nothing_that_looks_like_one() {
 
     let left = fs::read_dir(kept.path()).unwrap().count();
     assert_eq!(left, whole + 1, "what was left unfinished is still there");
+    hits.must_be_of_each_kind();
 }
 
 // restore
@@ -354,27 +387,25 @@ fn a_restore_killed_at_any_moment_leaves_the_old_unit_or_the_new_one() {
     backup(unit.path(), &file);
     let start = Instant::now();
     assert!(restore(unit.path(), &file).status.success());
-    let (time, mut old, mut new) = (start.elapsed(), 0, 0);
-    for round in 0..ROUNDS {
+    let (time, mut hits) = (start.elapsed(), Hits::default());
+    while hits.want_more() {
         if people(unit.path()).len() == 1 {
             add(unit.path(), "ben@example.org");
         }
         let args = ["restore", "--from", file.to_str().unwrap(), "--data", unit.path().to_str().unwrap()];
-        start_and_kill(&args, time, round);
+        let ended = hits.start_and_kill(&args, time, || has_unfinished(unit.path()));
 
         ashlar_ok(unit.path(), &["doctor"]);
-        match people(unit.path()).len() {
-            1 => new += 1,
-            2 => old += 1,
-            other => panic!("{other} people in round {round}"),
-        }
+        let people = people(unit.path());
+        let new = set(&["ann@example.org"]);
+        assert!(people == new || !ended && people == set(&["ann@example.org", "ben@example.org"]), "{people:?}");
     }
 
     assert!(restore(unit.path(), &file).status.success());
     assert_eq!(people(unit.path()), set(&["ann@example.org"]));
     let left: Vec<_> = content(unit.path()).into_iter().map(|(path, _)| path).collect();
     assert!(!left.iter().any(|path| path.to_str().unwrap().contains("unfinished")), "{left:?}");
-    println!("the old one {old} times, the new one {new} times");
+    hits.must_be_of_each_kind();
 }
 
 /// Each state that a kill can leave in the middle of the swap, made by hand.

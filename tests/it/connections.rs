@@ -73,8 +73,8 @@ async fn slow_clients_are_closed_after_their_time() {
     for (slow, expected, limit_s) in [(idle, "", 10), (header, "", 10), (body, "HTTP/1.1 408 ", 20)] {
         let (took, answer) = slow.join().unwrap();
         assert!(answer.starts_with(expected), "{answer}");
-        let seconds = limit_s - 1..limit_s + 8;
-        assert!(seconds.contains(&took.as_secs()), "{took:?} instead of {limit_s} s");
+        // Never early; late by what a busy machine takes, and far from the 60 s after which the client gives up.
+        assert!((limit_s - 1..limit_s + 20).contains(&took.as_secs()), "{took:?} instead of {limit_s} s");
     }
     must_be_served(&app).await;
 }
@@ -162,7 +162,8 @@ async fn must_be_served(app: &TestApp) {
     for _ in 0..3 {
         let start = Instant::now();
         assert_eq!(app.ask("GET /api/ready", "", Value::Null).await.status, 200);
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        // Idle clients are closed after 10 s; whoever had to wait for that was kept out.
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
 }
 

@@ -21,7 +21,9 @@ impl Copy {
         fs::remove_dir_all(&root).or_else(|e| if root.exists() { Err(e) } else { Ok(()) }).unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut list = Command::new("git");
-        list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(source);
+        // Whoever owns the clone: only its list of files is read.
+        list.args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(source);
         let list = String::from_utf8(succeed(&mut list).stdout).unwrap();
         for file in list.split('\0').filter(|file| source.join(file).is_file()) {
             let to = root.join(file);
@@ -119,12 +121,8 @@ fn a_new_module_compiles_passes_its_tests_and_keeps_the_boundaries() {
     assert!(warnings.is_empty(), "{warnings:?}");
     assert!(!output.contains("Compiling rusqlite"), "dependencies were built again:\n{output}");
 
-    let modules = Command::new(profile.join("ashlar")).args(["modules", "--json"]).output().unwrap();
-    if text_of(&modules).contains("unrecognized subcommand") {
-        eprintln!("skipped: there is no `ashlar modules` yet");
-    } else {
-        assert!(text_of(&modules).contains(NAME), "{}", text_of(&modules));
-    }
+    let modules = succeed(Command::new(profile.join("ashlar")).args(["modules", "--json"]));
+    assert!(text_of(&modules).contains(NAME), "{}", text_of(&modules));
 
     the_compiler_guards_the_border(&copy, release);
     eprintln!("a new module took {} s to be made, built and tested", start.elapsed().as_secs());

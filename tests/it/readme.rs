@@ -1,10 +1,13 @@
 //! Every command of the README does what it says.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use crate::support::{TestApp, ashlar_ok};
+use crate::support::{TestApp, ashlar_ok, terminate, wait, without_settings};
 
 const README: &str = include_str!("../../README.md");
 
@@ -69,27 +72,40 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// A process that is gone when the test is, passed or not.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Long enough to build everything on a slow machine.
+const BUILD: Duration = Duration::from_secs(40 * 60);
+
 #[test]
 fn start_builds_and_serves() {
-    use std::io::{BufRead, BufReader};
-
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let data = tempfile::tempdir().unwrap();
-    let mut start = Command::new(root.join("scripts/start"))
-        .args(["--listen", "127.0.0.1:0", "--data"])
-        .arg(data.path())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(root.join("scripts/start"));
+    without_settings(&mut command);
+    command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data.path()).stdout(Stdio::piped());
+    let mut start = Killed(command.spawn().unwrap());
 
-    let lines: Vec<String> = BufReader::new(start.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok)
+    let (send, received) = mpsc::channel();
+    let out = BufReader::new(start.0.stdout.take().unwrap());
+    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    let end = Instant::now() + BUILD;
+    let next = || received.recv_timeout(end.saturating_duration_since(Instant::now()));
+    let lines: Vec<String> = std::iter::from_fn(|| Some(next().expect("it does not start")))
         .take_while(|line| !line.starts_with("Ashlar serves"))
         .collect();
 
     // The script becomes the server, so the signal reaches it.
-    Command::new("kill").arg(start.id().to_string()).status().unwrap();
-    assert_eq!(start.wait().unwrap().code(), Some(0));
+    terminate(&start.0);
+    assert_eq!(wait(&mut start.0).code(), Some(0));
     assert!(lines.iter().any(|line| line.contains("/set-up/")), "{lines:?}");
 }

