@@ -17,7 +17,8 @@ use crate::platform::http::{self, Routes, Service, page};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
 use crate::platform::{FindViewer, Platform};
-use crate::use_cases::console::{self, ModuleMap};
+use crate::use_cases::console;
+use crate::use_cases::module_map::ModuleMap;
 use crate::use_cases::{self, App, UseCasesApi};
 
 /// Every migration below `migrations/`, compiled in.
@@ -33,8 +34,8 @@ pub fn declarations() -> Vec<Declaration> {
     modules().iter().map(|module| module.declaration()).collect()
 }
 
-/// What the parts of the platform that own tables say of themselves.
-pub fn platform_declarations() -> Vec<Declaration> {
+/// What the parts of the platform that own tables are for.
+fn platform_declarations() -> Vec<Declaration> {
     let part = |name, purpose| Declaration { name, purpose, uses: &[] };
     vec![
         part("audit", "Who did what to which record"),
@@ -52,6 +53,11 @@ pub fn prove() -> Result<(Schema, Vec<Use>)> {
     let schema = Schema::prove(MIGRATIONS)?;
     let matrix = schema.check(STATEMENTS.iter())?;
     Ok((schema, matrix))
+}
+
+/// The map of the program, of what [`prove`] found.
+pub fn map(schema: &Schema, matrix: Vec<Use>) -> ModuleMap {
+    ModuleMap::new(&declarations(), &platform_declarations(), schema, matrix)
 }
 
 /// Puts the modules and the platform together over an open database.
@@ -75,17 +81,9 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin }
 }
 
-/// The parts of the platform that own tables.
-const PLATFORM: [(&str, &str); 4] = [
-    ("audit", "Who changed what, and when"),
-    ("auth", "Passwords, sessions and one-time links"),
-    ("db", "What this unit is, and its secret"),
-    ("http", "First answers, kept for repeated requests"),
-];
-
 /// Everything that answers requests; `matrix` is what [`prove`] found.
 pub fn service(app: &App, matrix: Vec<Use>) -> Service {
-    let map = ModuleMap::new(&declarations(), &PLATFORM, app.platform.database.schema(), matrix);
+    let map = map(app.platform.database.schema(), matrix);
     let document = Arc::new(openapi());
     let room = |routes: Option<Routes>, name| routes.map(|routes| http::of_room(routes, name));
     let mut routes = vec![room(use_cases::routes(app), "use_cases"), room(audit::routes(&app.platform), "audit")];

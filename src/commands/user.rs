@@ -158,7 +158,7 @@ fn find(app: &App, email: &str) -> Result<UserId> {
     })
 }
 
-/// One line, without its end.
+/// All of standard input, without the end of its last line.
 fn password_from_stdin() -> Result<Password> {
     let mut text = String::new();
     std::io::stdin()

@@ -1,8 +1,5 @@
 //! Time, passed in so that tests can set it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 /// A moment: UTC, milliseconds since 1970. RFC 3339 outside, an `INTEGER` in SQLite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
@@ -68,30 +65,20 @@ impl utoipa::PartialSchema for Time {
 impl utoipa::ToSchema for Time {}
 
 /// Tells the time: the system's, or one that a test sets.
-#[derive(Clone, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Option<Time>);
 
 impl Clock {
     pub fn system() -> Self {
         Clock(None)
     }
 
-    /// A clock that stands at `ms` until [`Clock::advance`].
+    /// A clock that stands at `ms`.
     pub fn fixed(ms: i64) -> Self {
-        Clock(Some(Arc::new(AtomicI64::new(ms))))
+        Clock(Some(Time::from_ms(ms)))
     }
 
     pub fn now(&self) -> Time {
-        match &self.0 {
-            Some(ms) => Time::from_ms(ms.load(Ordering::Relaxed)),
-            None => Time::from_ms(jiff::Timestamp::now().as_millisecond()),
-        }
-    }
-
-    /// Moves a fixed clock; the system's stays as it is.
-    pub fn advance(&self, seconds: i64) {
-        if let Some(ms) = &self.0 {
-            ms.fetch_add(seconds * 1000, Ordering::Relaxed);
-        }
+        self.0.unwrap_or_else(|| Time::from_ms(jiff::Timestamp::now().as_millisecond()))
     }
 }

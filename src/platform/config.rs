@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::auth::AttemptLimits;
 use super::db::Tuning;
 use super::error::{Error, Result};
-use super::http::{Proxies, SiteSettings};
+use super::http::{Limits, Proxies, SiteSettings};
 
 /// What can be set, each by flag, variable or file; nothing must be.
 #[derive(Debug, Clone, Default, Deserialize, clap::Args)]
@@ -93,17 +93,17 @@ impl Settings {
         let per_minute = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let public_origin = flags.public_origin.or(file.public_origin).map(origin).transpose()?;
         let proxies = Proxies(flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default().into());
-        let tuning = Tuning::default();
+        let (tuning, limits) = (Tuning::default(), Limits::default());
         Ok(Settings {
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
             site: Arc::new(SiteSettings { public_origin, proxies }),
             log: flags.log.or(file.log).unwrap_or_else(|| "info".into()),
-            max_connections: flags.max_connections.or(file.max_connections).unwrap_or(4096),
+            max_connections: flags.max_connections.or(file.max_connections).unwrap_or(limits.max_connections),
             max_connections_per_address: flags
                 .max_connections_per_address
                 .or(file.max_connections_per_address)
-                .unwrap_or(1024),
+                .unwrap_or(limits.max_connections_per_address),
             database: Tuning {
                 readers: flags.readers.or(file.readers).map_or(tuning.readers, NonZeroU32::get),
                 max_group: flags.max_group.or(file.max_group).map_or(tuning.max_group, |n| n.get() as usize),

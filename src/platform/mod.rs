@@ -1,6 +1,7 @@
 //! What all modules share. It knows no module.
 
 pub mod actor;
+pub mod addresses;
 pub mod audit;
 pub mod auth;
 pub mod backup;

@@ -8,6 +8,7 @@ pub mod console;
 pub mod doctor;
 pub mod export_person;
 mod meta;
+pub mod module_map;
 mod new_person;
 pub mod password_link;
 pub mod people;

@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::platform::auth::{Caller, Principal};
 use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{self, Call, Cursor, Limit, Problem, Request, Routes, Saved, answers, on};
+use crate::platform::http::{self, Call, Cursor, Limit, Request, Routes, Saved, answers, on};
 use crate::platform::ids::UserId;
 
 #[derive(OpenApi)]
@@ -103,8 +103,13 @@ pub(super) async fn staff<P>(platform: &Platform, request: &Request<P>) -> Resul
     responses((status = 200, body = WidgetsPage)),
 )]
 async fn list(platform: Platform, request: Request) -> Result<Response> {
-    let query: ListQuery = request.query()?;
-    let page = platform.read("list_widgets", &request, move |snapshot, who| find(snapshot, who, &query)).await?;
+    let query = request.query();
+    let page = platform.read("list_widgets", &request, move |snapshot, who| {
+        // Who asks comes first: strangers are told nothing of the query.
+        who.must_be_staff()?;
+        find(snapshot, who, &query?)
+    });
+    let page = page.await?;
     answers::json(StatusCode::OK, &page)
 }
 
@@ -143,7 +148,7 @@ async fn show(platform: Platform, request: Request<String>) -> Result<Response> 
     params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header)),
     request_body = WidgetChange,
     responses((status = 200, body = Widget, headers(("ETag" = String))),
-        (status = 412, description = "changed meanwhile", body = Problem, content_type = "application/problem+json")),
+        (status = 412, description = "changed meanwhile")),
 )]
 async fn patch(platform: Platform, mut request: Request<String>) -> Result<Response> {
     let who = staff(&platform, &request).await?;
@@ -159,7 +164,7 @@ async fn patch(platform: Platform, mut request: Request<String>) -> Result<Respo
     delete, path = "/api/wid-gets/{id}", tag = "wid gets", operation_id = "delete_widget", security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid), ("If-Match" = Option<String>, Header)),
     responses((status = 204),
-        (status = 412, description = "changed meanwhile", body = Problem, content_type = "application/problem+json")),
+        (status = 412, description = "changed meanwhile")),
 )]
 async fn delete(platform: Platform, request: Request<String>) -> Result<Response> {
     let who = staff(&platform, &request).await?;

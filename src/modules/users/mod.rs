@@ -46,7 +46,7 @@ impl Users {
         snapshot.tables(Owner(())).find_by_key(&email.key())
     }
 
-    /// Users behind `after`, by id; with `members_only` no staff and owners but `and_self`.
+    /// Users behind `after`, by id.
     pub fn list(&self, snapshot: &Snapshot<'_>, after: Option<UserId>, limit: u32) -> Result<Vec<User>> {
         snapshot.tables(Owner(())).list(after, limit)
     }

@@ -1,12 +1,13 @@
 //! How often strangers may try to sign in or sign up: per client address and per account.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use crate::platform::addresses::share_of;
 use crate::platform::error::{Error, Result};
 
 /// Attempts a minute; as many may come at once.
@@ -42,7 +43,7 @@ impl Attempts {
     /// Counts an attempt to sign in to `account`, written in the one way that accounts are told apart by; to none where
     /// what was typed can be nobody's. [`Error::Limited`] if there were too many.
     pub fn sign_in(&self, client: IpAddr, account: Option<String>) -> Result<()> {
-        self.check(&self.sign_in_address, &network(client))?;
+        self.check(&self.sign_in_address, &share_of(client))?;
         account.map_or(Ok(()), |account| self.check(&self.sign_in_account, &account))
     }
 
@@ -53,7 +54,7 @@ impl Attempts {
 
     /// Counts an attempt to sign up, or to use a one-time link.
     pub fn sign_up(&self, client: IpAddr) -> Result<()> {
-        self.check(&self.sign_up_address, &network(client))
+        self.check(&self.sign_up_address, &share_of(client))
     }
 
     /// Drops the counts that no longer matter, so that memory stays bounded.
@@ -71,14 +72,6 @@ impl Attempts {
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             Error::Limited { retry_after_s: wait.as_secs() + 1 }
         })
-    }
-}
-
-/// One subscriber has a whole /64 of IPv6.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
     }
 }
 

@@ -8,6 +8,7 @@ use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use hmac::{Hmac, Mac};
 use serde::Serialize;
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 use crate::platform::actor::Actor;
 use crate::platform::auth::Caller;
@@ -110,7 +111,7 @@ where
         .write(name, by, move |work| {
             let records = work.tables(Owner(()));
             if let Some((mac, answer)) = find(&records, &keys.id, work.now())? {
-                if mac != keys.body {
+                if !bool::from(mac.ct_eq(&keys.body)) {
                     return Err(Error::invalid("Idempotency-Key", "this key was used with another body before"));
                 }
                 return keys.open(&answer).map(Saved::Replayed);

@@ -1,7 +1,7 @@
 //! The accept loop: limits what clients may hold, and stops without cutting off running requests.
 //!
 //! warp's own server has no header time-out, no cap on connections and no bounded drain; hyper gives us the first.
-//! `tests/hyper_facts.rs` shows what hyper does for us. Bodies are timed by whoever reads them.
+//! Bodies are timed by whoever reads them.
 
 use std::error::Error;
 use std::io;
@@ -22,9 +22,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::connections::{Activity, Connections, share_of};
+use super::connections::{Activity, Connections};
 pub use super::connections::{Drained, ListenerStats};
 use super::socket::Socket;
+use crate::platform::addresses::share_of;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -51,7 +52,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 4096,
-            max_connections_per_address: 256,
+            max_connections_per_address: 1024,
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),

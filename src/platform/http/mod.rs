@@ -20,11 +20,11 @@ mod socket;
 
 pub use connections::{Drained, ListenerStats};
 pub use forms::{Refusal, label_of, sentence};
-pub use idempotency::{Call, IdempotencyKey, Saved, erase, sweep, write};
+pub use idempotency::{Call, Saved, erase, sweep, write};
 pub use listener::{Limits, Peer, raise_file_limit, serve as listen};
 pub use lists::{Cursor, Limit};
 pub use origin::Proxies;
-pub use problem::{Problem, error_response, problem_response};
-pub use request::{Head, MAX_BODY_BYTES, Request, is_api, json};
+pub use problem::Problem;
+pub use request::{Head, Request};
 pub use routes::{On, Routes, either, nothing_here, of_room, on};
 pub use service::{Service, SiteSettings};

@@ -15,9 +15,8 @@ mod person;
 use utoipa::openapi::OpenApi;
 use warp::path as at;
 
-pub use modules::{ModuleMap, Part};
-
 use super::App;
+use super::module_map::ModuleMap;
 use crate::platform::auth::Principal;
 use crate::platform::db::Snapshot;
 use crate::platform::error::Result;

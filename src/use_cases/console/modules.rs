@@ -1,4 +1,4 @@
-//! The map of modules: what each is for, what it owns and uses, and who touches which table.
+//! `/modules`: the map of the program.
 
 use std::sync::Arc;
 
@@ -6,75 +6,9 @@ use askama::Template;
 use warp::reply::Response;
 
 use super::{App, read};
-use crate::platform::db::{Schema, Use};
 use crate::platform::error::Result;
 use crate::platform::http::{Refusal, Request};
-use crate::platform::module::Declaration;
-
-/// The program's parts and what they do with which table, as proven when it started.
-#[derive(Debug)]
-pub struct ModuleMap {
-    modules: Vec<Part>,
-    platform: Vec<Part>,
-    uses: Vec<Use>,
-}
-
-/// A module, or a part of the platform, that owns tables.
-#[derive(Debug)]
-pub struct Part {
-    pub name: &'static str,
-    pub purpose: &'static str,
-    pub uses: &'static [&'static str],
-    pub tables: Vec<String>,
-}
-
-/// What a part does with one table.
-enum Access {
-    None,
-    Read,
-    Write,
-    ReadAndWrite,
-}
-
-impl ModuleMap {
-    /// `platform` names the parts of the platform that own tables, with their purposes.
-    pub fn new(
-        declarations: &[Declaration],
-        platform: &[(&'static str, &'static str)],
-        schema: &Schema,
-        uses: Vec<Use>,
-    ) -> ModuleMap {
-        let part = |name: &'static str, purpose, uses| {
-            let owned = schema.ownership().tables_of(name).filter(|table| !is_history(table));
-            Part { name, purpose, uses, tables: owned.map(str::to_owned).collect() }
-        };
-        ModuleMap {
-            modules: declarations.iter().map(|module| part(module.name, module.purpose, module.uses)).collect(),
-            platform: platform.iter().map(|(name, purpose)| part(name, purpose, &[])).collect(),
-            uses,
-        }
-    }
-
-    /// The parts whose statements were proven. The kernel's own are not among them: it bears the proof.
-    fn touching(&self) -> impl Iterator<Item = &Part> {
-        let has_statements = |part: &&Part| self.uses.iter().any(|one| one.module == part.name);
-        self.modules.iter().chain(&self.platform).filter(has_statements)
-    }
-
-    fn access(&self, part: &Part, table: &str) -> Access {
-        match self.uses.iter().find(|one| one.module == part.name && one.table == table) {
-            Some(Use { read: true, write: true, .. }) => Access::ReadAndWrite,
-            Some(Use { write: true, .. }) => Access::Write,
-            Some(Use { read: true, .. }) => Access::Read,
-            _ => Access::None,
-        }
-    }
-}
-
-/// Which migrations have run: the migrations' own, no data.
-fn is_history(table: &str) -> bool {
-    table.starts_with("migrations_")
-}
+use crate::use_cases::module_map::{Access, ModuleMap};
 
 #[derive(Template)]
 #[template(path = "use_cases/console/templates/modules.html", config = "src/askama.toml")]
