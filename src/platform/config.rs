@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::addresses::Network;
 use super::auth::AttemptLimits;
 use super::db::Tuning;
 use super::error::{Error, Result};
@@ -31,7 +31,7 @@ pub struct Options {
 
     /// Proxies whose X-Forwarded-For is believed, separated by commas [default: none]
     #[arg(long, env = "ASHLAR_TRUSTED_PROXIES", value_name = "NETWORK,…", value_delimiter = ',')]
-    pub trusted_proxies: Option<Vec<IpNet>>,
+    pub trusted_proxies: Option<Vec<Network>>,
 
     /// What to log: error, warn, info, debug, or by part (info,ashlar::platform::http=debug) [default: info]
     #[arg(long, env = "ASHLAR_LOG", value_name = "LEVEL")]
@@ -92,7 +92,8 @@ impl Settings {
         };
         let per_minute = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let public_origin = flags.public_origin.or(file.public_origin).map(origin).transpose()?;
-        let proxies = Proxies(flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default().into());
+        let proxies = flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default();
+        let proxies = Proxies(proxies.into_iter().map(|Network(net)| net).collect());
         let (tuning, limits) = (Tuning::default(), Limits::default());
         Ok(Settings {
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -137,5 +138,26 @@ fn origin(text: String) -> Result<String> {
     match host {
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text),
         _ => Err(Error::Internal(format!("public_origin is `{text}`: write it like https://ashlar.example.org"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_that_the_readme_shows_hold() {
+        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+        let shown = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ashlar.toml");
+        std::fs::write(&file, shown).unwrap();
+
+        let settings = Settings::load(Options::default(), &file).unwrap();
+
+        assert_eq!(settings.origin(), "https://ashlar.example.org");
+        assert!(settings.site.is_secure());
+        assert!(settings.site.proxies.trusts([127, 0, 0, 1].into()));
+        assert!(!settings.site.proxies.trusts([127, 0, 0, 2].into()));
     }
 }
