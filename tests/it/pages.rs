@@ -400,7 +400,6 @@ async fn the_map_and_the_reference_show_what_is_there() {
     for schema in document["components"]["schemas"].as_object().unwrap().keys() {
         assert!(docs.contains(&format!("id=\"schema-{schema}\"")), "{schema}");
     }
-    assert_eq!(send(app.get("/api/docs")).await.status(), 303, "a page, though below /api");
 }
 
 #[tokio::test]
@@ -419,4 +418,15 @@ async fn the_stylesheet_is_kept_until_it_changes() {
     assert_eq!(send(app.get("/favicon.ico")).await.status(), 200);
     let (status, page) = read(app.get("/nothing-here")).await;
     assert_eq!((status, page.contains("There is nothing at this address.")), (404, true));
+}
+
+#[tokio::test]
+async fn the_api_is_described_to_everyone() {
+    let app = TestApp::start().await;
+
+    let docs = app.get("/api/docs").send().await.unwrap();
+
+    assert_eq!(docs.status(), 200);
+    let text = docs.text().await.unwrap();
+    assert!(text.contains("/api/sign-up") && text.contains("Sign in") && !text.contains("Sign out"), "{text}");
 }

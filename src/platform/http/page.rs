@@ -72,6 +72,14 @@ struct Gate<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "platform/http/templates/public.html", config = "src/askama.toml")]
+struct Public<'a> {
+    title: &'a str,
+    content: String,
+    style: &'a str,
+}
+
+#[derive(Template)]
 #[template(path = "platform/http/templates/error.html", config = "src/askama.toml")]
 struct ErrorPage<'a> {
     problem: &'a Problem,
@@ -93,7 +101,12 @@ pub fn console(
     html(status, &page)
 }
 
-/// A page for people who are not.
+/// A page for everyone, shown to someone who is not signed in.
+pub fn public(title: &str, content: &impl Template) -> Result<Response> {
+    html(StatusCode::OK, &Public { title, content: render(content)?, style: &STYLESHEET_PATH })
+}
+
+/// A form for people who are not signed in.
 pub fn gate(status: StatusCode, title: &str, content: &impl Template) -> Result<Response> {
     html(status, &Gate { title, content: render(content)?, style: &STYLESHEET_PATH })
 }

@@ -9,8 +9,8 @@ use utoipa::openapi::OpenApi;
 use warp::reply::Response;
 
 use super::{App, read};
-use crate::platform::error::Result;
-use crate::platform::http::{Refusal, Request, label_of};
+use crate::platform::error::{Error, Result};
+use crate::platform::http::{Refusal, Request, label_of, page as shell};
 
 /// The document, arranged for reading.
 #[derive(Template)]
@@ -81,10 +81,15 @@ pub(super) fn page(app: &App, document: &OpenApi) -> DocsPage {
     DocsPage { app: app.clone(), docs: Arc::new(Docs::of(&document)) }
 }
 
-/// `GET /api/docs`
-pub(super) async fn show(page: DocsPage, request: Request) -> Result<Response> {
-    let (viewer, ()) = read(&page.app, "docs_page", &request, |_, _, _| Ok(())).await?;
-    page.app.platform.show(&request.head, &viewer, "API docs", &Refusal::default(), &*page.docs)
+/// `GET /api/docs`: for everyone, with the navigation for those who are signed in.
+pub(super) async fn show(docs: DocsPage, request: Request) -> Result<Response> {
+    match read(&docs.app, "docs_page", &request, |_, _, _| Ok(())).await {
+        Ok((viewer, ())) => {
+            docs.app.platform.show(&request.head, &viewer, "API docs", &Refusal::default(), &*docs.docs)
+        }
+        Err(Error::Unauthenticated(_)) => shell::public("API docs", &*docs.docs),
+        Err(error) => Err(error),
+    }
 }
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
