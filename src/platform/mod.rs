@@ -18,7 +18,7 @@ pub mod text;
 
 use std::sync::Arc;
 
-use auth::{Auth, Caller, Principal};
+use auth::{Auth, Caller, Principal, Token};
 use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
 use http::page::{self, Viewer};
@@ -46,14 +46,7 @@ impl Platform {
         F: FnOnce(&Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let token = request.token()?;
-        let auth = self.auth.clone();
-        self.database
-            .read(name, move |snapshot| {
-                let who = auth.principal(snapshot, &token)?;
-                body(snapshot, &who)
-            })
-            .await
+        self.database.read(name, self.signed_in(request.token()?, body)).await
     }
 
     /// As [`Platform::read`], with who looks at the page that shows it.
@@ -89,14 +82,19 @@ impl Platform {
         F: FnOnce(&Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let token = request.token()?;
+        self.database.scan(name, self.signed_in(request.token()?, body)).await
+    }
+
+    /// `body` with who asks, found in its own snapshot.
+    fn signed_in<T, F>(&self, token: Token, body: F) -> impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + use<T, F>
+    where
+        F: FnOnce(&Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
+    {
         let auth = self.auth.clone();
-        self.database
-            .scan(name, move |snapshot| {
-                let who = auth.principal(snapshot, &token)?;
-                body(snapshot, &who)
-            })
-            .await
+        move |snapshot: &Snapshot<'_>| {
+            let who = auth.principal(snapshot, &token)?;
+            body(snapshot, &who)
+        }
     }
 
     /// Who asks.
@@ -110,11 +108,7 @@ impl Platform {
         F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let auth = self.auth.clone();
-        let change = move |work: &UnitOfWork<'_>| {
-            auth.must_still_be(work, &caller)?;
-            body(work)
-        };
+        let change = self.still(caller, body);
         self.database.write(name, caller.by, change).await
     }
 
@@ -124,11 +118,19 @@ impl Platform {
         F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
         T: serde::Serialize + Send + 'static,
     {
-        let (auth, caller) = (self.auth.clone(), call.caller);
-        let change = move |work: &UnitOfWork<'_>| {
+        let change = self.still(call.caller, body);
+        http::write(&self.database, name, call, change).await
+    }
+
+    /// `body` behind a second look at the caller's rights, in the transaction that uses them.
+    fn still<T, F>(&self, caller: Caller, body: F) -> impl FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + use<T, F>
+    where
+        F: FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
+    {
+        let auth = self.auth.clone();
+        move |work: &UnitOfWork<'_>| {
             auth.must_still_be(work, &caller)?;
             body(work)
-        };
-        http::write(&self.database, name, call, change).await
+        }
     }
 }
