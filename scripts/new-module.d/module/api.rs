@@ -41,11 +41,12 @@ pub(super) struct ListQuery {
 }
 
 /// Wid gets by id, for staff.
-pub(super) fn find(snapshot: &Snapshot<'_>, who: &Principal, query: &ListQuery) -> Result<WidgetsPage> {
+pub(super) fn find(snapshot: &Snapshot<'_>, who: &Principal, query: Result<ListQuery>) -> Result<WidgetsPage> {
+    // Who asks comes first: strangers are told nothing of the query.
     who.must_be_staff()?;
-    let Limit(limit) = query.limit;
+    let ListQuery { limit: Limit(limit), cursor } = query?;
     // One more than asked for tells whether there is a next page.
-    let mut items = Widgets.list(snapshot, query.cursor.as_ref().map(|Cursor(id)| *id), limit + 1)?;
+    let mut items = Widgets.list(snapshot, cursor.map(|Cursor(id)| id), limit + 1)?;
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let next_cursor = items.last().filter(|_| more).map(|last| Cursor(last.id));
@@ -104,12 +105,7 @@ pub(super) async fn staff<P>(platform: &Platform, request: &Request<P>) -> Resul
 )]
 async fn list(platform: Platform, request: Request) -> Result<Response> {
     let query = request.query();
-    let page = platform.read("list_widgets", &request, move |snapshot, who| {
-        // Who asks comes first: strangers are told nothing of the query.
-        who.must_be_staff()?;
-        find(snapshot, who, &query?)
-    });
-    let page = page.await?;
+    let page = platform.read("list_widgets", &request, move |snapshot, who| find(snapshot, who, query)).await?;
     answers::json(StatusCode::OK, &page)
 }
 

@@ -81,9 +81,9 @@ fn tag(version: i64) -> String {
 
 /// `GET /wid-gets`
 async fn list(platform: Platform, request: Request) -> Result<Response> {
-    let query: ListQuery = request.query()?;
-    let is_first = query.cursor.is_none();
-    let find = platform.look("widgets_page", &request, move |snapshot, who| api::find(snapshot, who, &query));
+    let query: Result<ListQuery> = request.query();
+    let is_first = query.as_ref().is_ok_and(|query| query.cursor.is_none());
+    let find = platform.look("widgets_page", &request, move |snapshot, who| api::find(snapshot, who, query));
     let (viewer, found) = find.await?;
     let next = found.next_cursor.as_ref().map(Cursor::text);
     let content = List { items: found.items, is_first, next };

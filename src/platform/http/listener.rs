@@ -34,7 +34,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub struct Limits {
     /// Connections open at once; 4,096 by default. See [`raise_file_limit`].
     pub max_connections: usize,
-    /// Connections open at once from one IPv4 address or one IPv6 /64; 256 by default.
+    /// Connections open at once from one IPv4 address or one IPv6 /64; 1,024 by default.
     pub max_connections_per_address: usize,
     /// How long a connection may take to send a whole request header, and so how long it may idle; 10 s by default.
     pub header_timeout: Duration,
