@@ -13,6 +13,7 @@ pub mod files;
 pub mod http;
 pub mod ids;
 pub mod module;
+pub mod replica;
 pub mod telemetry;
 pub mod text;
 
