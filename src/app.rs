@@ -75,6 +75,7 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         site: settings.site.clone(),
         nav: Arc::new(nav),
         viewer,
+        replica: Arc::default(),
         connections: Arc::default(),
     };
     let origin = settings.origin().into();

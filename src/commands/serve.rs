@@ -13,10 +13,11 @@ use tokio::sync::watch;
 use crate::app;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
-use crate::platform::config::{Options, Settings};
-use crate::platform::db::{self, Database, Folder};
+use crate::platform::config::{Options, ReplicaSettings, Settings};
+use crate::platform::db::{self, Database, Folder, Follower, Tuning};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Limits, ListenerStats, Peer, Service, raise_file_limit};
+use crate::platform::replica::{Planned, Replica};
 use crate::platform::{http, telemetry};
 use crate::use_cases::{App, set_up};
 
@@ -54,12 +55,28 @@ impl Serve {
                 Some(address) => Some(bind(address, "metrics-listen").await?),
                 None => None,
             };
-            let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, settings.database)?;
+            let (follower, planned) = match &settings.replica {
+                ReplicaSettings::Nobody => (Follower::Nobody, None),
+                ReplicaSettings::External => (Follower::Sidecar, None),
+                ReplicaSettings::Ours { url, schedule } => {
+                    let planned = Planned::new(url, &folder.database())?;
+                    (planned.follower(), Some((planned, *schedule)))
+                }
+            };
+            let tuning = Tuning { follower, ..settings.database };
+            let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, tuning)?;
             let app = app::compose(database.clone(), &settings);
+            if let Some((planned, schedule)) = planned {
+                let replica = Replica::start(planned, &database, schedule)?;
+                app.platform.replica.set(replica).ok(); // It was empty.
+            }
             serve(&app, app::service(&app, matrix), &settings, listener, metrics_listener).await?;
-            tokio::task::spawn_blocking(move || database.close())
-                .await
-                .map_err(|e| Error::internal("closing the database", e))
+            let replica = app.platform.replica.clone();
+            let close = move || match replica.get() {
+                Some(replica) => replica.close(),
+                None => database.close(),
+            };
+            tokio::task::spawn_blocking(close).await.map_err(|e| Error::internal("closing the database", e))
         })?;
         // What still runs then, such as an export nobody waits for, is left behind.
         runtime.shutdown_timeout(STRAGGLERS);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -12,6 +13,7 @@ use super::auth::AttemptLimits;
 use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Limits, Proxies, SiteSettings};
+use super::replica::Schedule;
 
 /// What can be set, each by flag, variable or file; nothing must be.
 #[derive(Debug, Clone, Default, Deserialize, clap::Args)]
@@ -53,6 +55,19 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_MAX_GROUP", value_name = "N")]
     pub max_group: Option<NonZeroU32>,
 
+    /// Where every change is copied to within a second: file:///PATH, s3://BUCKET/PREFIX, or `external` beside a Litestream
+    /// sidecar [default: nowhere]
+    #[arg(long, env = "ASHLAR_REPLICA", value_name = "URL")]
+    pub replica: Option<String>,
+
+    /// Milliseconds between two increments of the replica [default: 1000]
+    #[arg(long, env = "ASHLAR_REPLICA_INTERVAL_MS", value_name = "N")]
+    pub replica_interval_ms: Option<NonZeroU32>,
+
+    /// Every state of so many days can be restored from the replica [default: 7]
+    #[arg(long, env = "ASHLAR_REPLICA_KEEP_DAYS", value_name = "N")]
+    pub replica_keep_days: Option<NonZeroU32>,
+
     /// Sign-ins a minute from one address [default: 60]
     #[arg(long, env = "ASHLAR_SIGN_INS_PER_ADDRESS", value_name = "N")]
     pub sign_ins_per_address: Option<NonZeroU32>,
@@ -77,6 +92,19 @@ pub struct Settings {
     pub max_connections_per_address: usize,
     pub attempts: AttemptLimits,
     pub database: Tuning,
+    pub replica: ReplicaSettings,
+}
+
+/// Who copies the database's changes elsewhere.
+#[derive(Debug, Clone)]
+pub enum ReplicaSettings {
+    Nobody,
+    /// A Litestream sidecar.
+    External,
+    Ours {
+        url: String,
+        schedule: Schedule,
+    },
 }
 
 impl Settings {
@@ -94,6 +122,19 @@ impl Settings {
         let public_origin = flags.public_origin.or(file.public_origin).map(origin).transpose()?;
         let proxies = flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default();
         let proxies = Proxies(proxies.into_iter().map(|Network(net)| net).collect());
+        let schedule = Schedule::default();
+        let interval = flags.replica_interval_ms.or(file.replica_interval_ms);
+        let days = flags.replica_keep_days.or(file.replica_keep_days);
+        let schedule = Schedule {
+            interval: interval.map_or(schedule.interval, |ms| Duration::from_millis(ms.get().into())),
+            keep: days.map_or(schedule.keep, |days| Duration::from_secs(u64::from(days.get()) * 24 * 60 * 60)),
+            ..schedule
+        };
+        let replica = match flags.replica.or(file.replica) {
+            None => ReplicaSettings::Nobody,
+            Some(external) if external == "external" => ReplicaSettings::External,
+            Some(url) => ReplicaSettings::Ours { url, schedule },
+        };
         let (tuning, limits) = (Tuning::default(), Limits::default());
         Ok(Settings {
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -110,6 +151,7 @@ impl Settings {
                 max_group: flags.max_group.or(file.max_group).map_or(tuning.max_group, |n| n.get() as usize),
                 ..tuning
             },
+            replica,
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),
                 sign_in_per_account: flags.sign_ins_per_account.or(file.sign_ins_per_account).unwrap_or(per_minute(10)),

@@ -17,13 +17,14 @@ pub mod replica;
 pub mod telemetry;
 pub mod text;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use auth::{Auth, Caller, Principal, Token};
 use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
 use http::page::{self, Viewer};
 use http::{Call, Head, ListenerStats, Refusal, Request, Saved, SiteSettings};
+use replica::Replica;
 
 /// Finds who looks at a page, as its head shows them; `app.rs` wires what knows their names.
 pub type FindViewer = Arc<dyn Fn(&Snapshot<'_>, &Principal) -> Result<Viewer> + Send + Sync>;
@@ -36,6 +37,8 @@ pub struct Platform {
     pub site: Arc<SiteSettings>,
     pub nav: Arc<page::Nav>,
     pub viewer: FindViewer,
+    /// The replica, where one is kept.
+    pub replica: Arc<OnceLock<Replica>>,
     /// Figures of the listener.
     pub connections: Arc<ListenerStats>,
 }

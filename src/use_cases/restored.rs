@@ -22,7 +22,7 @@ pub fn restored(app: &App, by: Actor, from: String) -> Result<Restored> {
     let it = app.clone();
     app.platform.database.write_blocking("restored", by, move |work| {
         let ended = it.platform.auth.end_all(work)?;
-        let restored = Restored { people: it.users.count(work)?, epoch: db::raise_epoch(work)?, ended };
+        let restored = Restored { people: it.users.count(work)?, epoch: db::raise_epoch(work, 0)?, ended };
         let unit = it.platform.database.unit().id;
         let after = serde_json::json!({ "from": from, "epoch": restored.epoch });
         audit::record(

@@ -4,15 +4,19 @@
 //! the WAL can start over: under a steady load a checkpoint beside the writer would never catch up, and the WAL
 //! would grow without bound. PASSIVE while the unit lives, since the other modes wait for readers (and fight a
 //! Litestream sidecar). But where one reader follows upon another without a gap, PASSIVE alone never lets the WAL
-//! start over: once it is twice as long as it should be, RESTART waits for them, for a moment now and then.
+//! start over: once it is twice as long as it should be, RESTART waits for them, for a moment now and then; but never
+//! beside a sidecar. Where this process keeps the replica, [`Changes`] notes what is about to be moved.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::changes::Changes;
 use super::connection::BUSY_TIMEOUT;
 use super::scope::{Scope, within};
+use crate::platform::error::{Error, Result};
 
 /// The WAL's length, in pages of 4 KiB, from which on it is checkpointed between groups.
 const WAL_PAGES: i32 = 4096;
@@ -27,26 +31,43 @@ thread_local! {
 }
 
 pub(super) struct Checkpointer {
+    follower: Following,
     /// The WAL's length from which on the next checkpoint is tried.
     next_at: i32,
     /// Pages of the WAL that are in the database file already.
     moved: i32,
 }
 
+/// Who copies what the WAL holds to another place.
+#[derive(Clone)]
+pub(super) enum Following {
+    Nobody,
+    Ours(Arc<Changes>),
+    Sidecar,
+}
+
 /// What `PRAGMA wal_checkpoint` reports.
 struct Report {
     busy: bool,
+    /// Pages in the WAL.
+    length: i32,
     moved: i32,
+}
+
+impl Report {
+    fn is_all(&self) -> bool {
+        self.moved == self.length
+    }
 }
 
 impl Checkpointer {
     /// Call it on the thread that will write.
-    pub fn new(connection: &Connection) -> Self {
+    pub fn new(connection: &Connection, follower: Following) -> Self {
         connection.wal_hook(Some(|_, pages| {
             PAGES.set(pages);
             Ok(())
         }));
-        Checkpointer { next_at: WAL_PAGES, moved: 0 }
+        Checkpointer { follower, next_at: WAL_PAGES, moved: 0 }
     }
 
     /// Keeps the WAL's length bounded.
@@ -55,10 +76,10 @@ impl Checkpointer {
         let pages = PAGES.get();
         if pages < self.moved {
             // The WAL has started over.
-            *self = Checkpointer { next_at: WAL_PAGES, moved: 0 };
+            (self.next_at, self.moved) = (WAL_PAGES, 0);
         }
         if pages >= 2 * WAL_PAGES && pages >= self.next_at {
-            self.note(|| waiting(connection, RESTART_WAIT, "PRAGMA wal_checkpoint(RESTART)"));
+            self.restart(connection);
         } else if pages >= self.next_at {
             self.passive(connection);
         }
@@ -74,6 +95,15 @@ impl Checkpointer {
     /// Leaves the database file complete by itself, so that a plain copy of it is a backup.
     pub fn at_stop(&mut self, connection: &Connection) {
         self.passive(connection);
+        match &self.follower {
+            Following::Nobody => {}
+            Following::Ours(changes) => {
+                if let Err(error) = changes.stop() {
+                    tracing::warn!(%error, "the last changes are not known; the replica gets a copy of all at the next start");
+                }
+            }
+            Following::Sidecar => return,
+        }
         // With the WAL emptied too, a restore by hand finds no stale one; it must not wait for anybody, though.
         match waiting(connection, Duration::ZERO, "PRAGMA wal_checkpoint(TRUNCATE)") {
             Ok(report) if report.busy => tracing::info!("the WAL is in use by another process and stays"),
@@ -82,16 +112,43 @@ impl Checkpointer {
         }
     }
 
+    /// Moves what can be moved without waiting for anybody.
     fn passive(&mut self, connection: &Connection) {
-        self.note(|| run(connection, "PRAGMA wal_checkpoint(PASSIVE)"));
+        let checkpoint = || run(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+        let done = self.noted(checkpoint);
+        self.remember(done);
     }
 
-    /// Remembers what `checkpoint` did, and when to try again what readers held back.
-    fn note(&mut self, checkpoint: impl FnOnce() -> rusqlite::Result<Report>) {
-        let start = Instant::now();
+    /// Waits a moment for readers, so that the WAL can start over.
+    fn restart(&mut self, connection: &Connection) {
+        let wait = |pragma| waiting(connection, RESTART_WAIT, pragma);
+        let done = match self.follower {
+            Following::Nobody => wait("PRAGMA wal_checkpoint(RESTART)"),
+            Following::Sidecar => run(connection, "PRAGMA wal_checkpoint(PASSIVE)"),
+            // RESTART would wait for our own pin, until that was renewed on a WAL that is moved whole.
+            Following::Ours(_) => match self.noted(|| wait("PRAGMA wal_checkpoint(FULL)")) {
+                Ok(report) if report.is_all() => wait("PRAGMA wal_checkpoint(RESTART)"),
+                other => other,
+            },
+        };
+        self.remember(done);
+    }
+
+    /// Runs `checkpoint`, of which the replica must know before.
+    fn noted(&self, checkpoint: impl FnOnce() -> Result<Report>) -> Result<Report> {
+        match &self.follower {
+            Following::Ours(changes) if !changes.is_stopped() => {
+                changes.around(|| checkpoint().map(|report| (report.is_all(), report)))
+            }
+            _ => checkpoint(),
+        }
+    }
+
+    /// Remembers what a checkpoint did, and when to try again what readers held back.
+    fn remember(&mut self, done: Result<Report>) {
         let pages = PAGES.get();
         self.next_at = WAL_PAGES.max(pages + RETRY_PAGES);
-        match checkpoint() {
+        match done {
             Ok(report) => {
                 self.moved = report.moved;
                 if report.busy {
@@ -103,20 +160,25 @@ impl Checkpointer {
                 tracing::warn!(%error, "checkpoint failed; the WAL keeps everything, it is tried again");
             }
         }
-        metrics::histogram!("ashlar_checkpoint_seconds").record(start.elapsed());
     }
 }
 
 /// As [`run`], waiting for others up to `patience`.
-fn waiting(connection: &Connection, patience: Duration, pragma: &str) -> rusqlite::Result<Report> {
-    connection.busy_timeout(patience)?;
+fn waiting(connection: &Connection, patience: Duration, pragma: &str) -> Result<Report> {
+    let failed = |e| Error::internal("checkpointing", e);
+    connection.busy_timeout(patience).map_err(failed)?;
     let report = run(connection, pragma);
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     report
 }
 
-fn run(connection: &Connection, pragma: &str) -> rusqlite::Result<Report> {
-    within(Scope::Kernel, || {
-        connection.query_row(pragma, [], |row| Ok(Report { busy: row.get::<_, i32>(0)? != 0, moved: row.get(2)? }))
-    })
+fn run(connection: &Connection, pragma: &str) -> Result<Report> {
+    let start = Instant::now();
+    let report = within(Scope::Kernel, || {
+        connection.query_row(pragma, [], |row| {
+            Ok(Report { busy: row.get::<_, i32>(0)? != 0, length: row.get(1)?, moved: row.get(2)? })
+        })
+    });
+    metrics::histogram!("ashlar_checkpoint_seconds").record(start.elapsed());
+    report.map_err(|e| Error::internal("checkpointing", e))
 }

@@ -3,6 +3,7 @@
 //!
 //! Owns the table `unit`. A module reaches its tables by `work.tables(Owner(()))` and the SQL in `sql!("…")`.
 
+mod changes;
 mod checkpoint;
 mod connection;
 mod copy;
@@ -29,7 +30,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-pub use epoch::raise_epoch;
+pub use changes::{Changes, Follower, Increment, Position, Reader};
+pub use epoch::{epoch, raise_epoch, unit_of};
 pub use folder::{Folder, Lock, looks_like_ours};
 pub use health::{Health, examine, must_be_ours, verify};
 pub use meter::{Meter, meters};
@@ -68,6 +70,7 @@ struct Inner {
     unit: Unit,
     readers: readers::Readers,
     writer: writer::Writer,
+    changes: Option<Arc<Changes>>,
     _entry: Entry,
 }
 
@@ -89,11 +92,13 @@ pub struct Tuning {
     pub max_group: usize,
     /// How long a group may run before it is committed, so that its first does not wait for a stream of others.
     pub group_time: Duration,
+    /// Who copies the changes elsewhere, where this process checkpoints.
+    pub follower: Follower,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { readers: 4, max_group: 512, group_time: Duration::from_millis(20) }
+        Tuning { readers: 4, max_group: 512, group_time: Duration::from_millis(20), follower: Follower::Nobody }
     }
 }
 
@@ -118,8 +123,17 @@ impl Database {
             })
             .map_err(|e| Error::internal("reading what the unit is", e))
         })?;
-        let writer = writer::Writer::start(&path, owners, clock.clone(), role == Role::Server, tuning)?;
-        let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer, _entry: entry };
+        let (changes, following) = match tuning.follower {
+            Follower::Ours { since } => {
+                let changes = Arc::new(Changes::open(&path, since)?);
+                (Some(changes.clone()), checkpoint::Following::Ours(changes))
+            }
+            Follower::Sidecar => (None, checkpoint::Following::Sidecar),
+            Follower::Nobody => (None, checkpoint::Following::Nobody),
+        };
+        let checkpoints = (role == Role::Server).then_some(following);
+        let writer = writer::Writer::start(&path, owners, clock.clone(), checkpoints, tuning)?;
+        let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer, changes, _entry: entry };
         Ok(Database { inner: Arc::new(inner) })
     }
 
@@ -185,6 +199,16 @@ impl Database {
 
     pub fn unit(&self) -> &Unit {
         &self.inner.unit
+    }
+
+    /// What changes, for the replica; where [`Tuning::follower`] is ours.
+    pub fn changes(&self) -> Option<&Arc<Changes>> {
+        self.inner.changes.as_ref()
+    }
+
+    /// A connection that reads whole pages.
+    pub fn page_reader(&self) -> Result<Reader> {
+        Reader::open(&self.inner.folder.database())
     }
 
     /// Writes that wait for their turn now.

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::Tuning;
-use super::checkpoint::Checkpointer;
+use super::checkpoint::{Checkpointer, Following};
 use super::connection::{self, kernel};
 use super::fatal::{Fatal, caught};
 use super::readers::Snapshot;
@@ -141,14 +141,20 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; `checkpoints` in the one process that holds the folder.
-    pub fn start(path: &Path, owners: Arc<Ownership>, clock: Clock, checkpoints: bool, tuning: Tuning) -> Result<Self> {
+    /// Starts the thread; it checkpoints in the one process that holds the folder, which knows who follows the WAL.
+    pub fn start(
+        path: &Path,
+        owners: Arc<Ownership>,
+        clock: Clock,
+        checkpoints: Option<Following>,
+        tuning: Tuning,
+    ) -> Result<Self> {
         let armed = Arc::new(AtomicBool::new(false));
         let connection = connection::open_writer(path, owners, armed.clone())
             .map_err(|e| Error::internal("opening the connection to write", e))?;
         let (queue, inbox) = sync_channel(QUEUE_BOUND);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let checkpointer = checkpoints.then(|| Checkpointer::new(&connection));
+        let checkpointer = checkpoints.map(|follower| Checkpointer::new(&connection, follower));
         let thread = WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer, tuning };
         let thread = std::thread::Builder::new()
             .name("writer".into())

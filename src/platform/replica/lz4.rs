@@ -28,14 +28,15 @@ pub fn compress(page: &[u8], out: &mut Vec<u8>) {
     out.extend([FLAGS, BLOCK_MAX, header_checksum(&[FLAGS, BLOCK_MAX])]);
     let length_at = out.len();
     let start = length_at + 4;
-    out.resize(start + page.len(), 0);
-    // What does not shrink does not fit, and is stored.
+    out.resize(start + lz4_flex::block::get_maximum_output_size(page.len()), 0);
     let written = match lz4_flex::block::compress_into(page, &mut out[start..]) {
         Ok(length) if length < page.len() => {
             out.truncate(start + length);
             length as u32
         }
+        // What does not shrink is stored.
         _ => {
+            out.truncate(start + page.len());
             out[start..].copy_from_slice(page);
             page.len() as u32 | STORED
         }

@@ -1,6 +1,7 @@
 //! The kernel, tried with owners of its own: `ann` and `bob`, who must not meet, and `fay`, who searches.
 
 mod boundaries;
+mod changes;
 mod disk;
 mod folder;
 mod groups;

@@ -1,0 +1,128 @@
+//! How the replica is: for the console, the metrics and the log.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::txid::Txid;
+use crate::platform::clock::Time;
+
+/// A replica that lags longer is worth a warning.
+const WARN_AFTER: Duration = Duration::from_secs(60);
+
+/// What is known of the replica now.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Where it is.
+    pub place: String,
+    pub state: State,
+    /// The newest state in it, and when that was taken.
+    pub head: Option<(Txid, Time)>,
+    pub last_snapshot: Option<Time>,
+    pub files: usize,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is being looked at.
+    Starting,
+    /// All that is committed is in it, but for what the interval allows.
+    Current,
+    /// It could not be reached, or not written to, for so long.
+    Behind { lag: Duration, why: String },
+    /// It must not be written to, and is not.
+    Refused(String),
+    /// The server stops.
+    Stopped,
+}
+
+/// Shared by those that replicate and those that look.
+#[derive(Debug)]
+pub(super) struct Status {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    report: Report,
+    /// When it was last current; the start at first.
+    current_at: Instant,
+    warned: bool,
+}
+
+impl Status {
+    pub fn new(place: String) -> Status {
+        let report = Report { place, state: State::Starting, head: None, last_snapshot: None, files: 0, bytes: 0 };
+        Status { inner: Mutex::new(Inner { report, current_at: Instant::now(), warned: false }) }
+    }
+
+    pub fn report(&self) -> Report {
+        let inner = self.inner();
+        let mut report = inner.report.clone();
+        if let State::Behind { lag, .. } = &mut report.state {
+            *lag = inner.current_at.elapsed();
+        }
+        report
+    }
+
+    /// All that was committed before `at` is in the replica.
+    pub fn is_current(&self, at: Instant) {
+        let mut inner = self.inner();
+        if inner.warned {
+            tracing::info!(lag_s = inner.current_at.elapsed().as_secs(), "the replica has caught up");
+        }
+        (inner.current_at, inner.warned) = (at, false);
+        inner.report.state = State::Current;
+        drop(inner);
+        metrics::gauge!("ashlar_replica_lag_seconds").set(0.0);
+        metrics::gauge!("ashlar_replica_up").set(1.0);
+    }
+
+    /// It could not be written to; it is tried again.
+    pub fn failed(&self, why: &str) {
+        let mut inner = self.inner();
+        let lag = inner.current_at.elapsed();
+        if !matches!(inner.report.state, State::Behind { .. }) {
+            tracing::warn!(why, place = inner.report.place, "the replica can't be written to; it is tried again");
+        } else if lag > WARN_AFTER && !inner.warned {
+            inner.warned = true;
+            tracing::warn!(why, lag_s = lag.as_secs(), "the replica lags: what is lost with this disk now is lost");
+        }
+        inner.report.state = State::Behind { lag, why: why.into() };
+        drop(inner);
+        metrics::gauge!("ashlar_replica_lag_seconds").set(lag.as_secs_f64());
+        metrics::gauge!("ashlar_replica_up").set(0.0);
+        metrics::counter!("ashlar_replica_failures_total").increment(1);
+    }
+
+    /// It is not written to any more.
+    pub fn refused(&self, why: &str) {
+        tracing::error!(why, "there is no replica");
+        self.inner().report.state = State::Refused(why.into());
+        metrics::gauge!("ashlar_replica_up").set(0.0);
+    }
+
+    pub fn stopped(&self) {
+        let mut inner = self.inner();
+        if !matches!(inner.report.state, State::Refused(_)) {
+            inner.report.state = State::Stopped;
+        }
+    }
+
+    /// What lies there now.
+    pub fn holds(&self, listing: &super::listing::Listing) {
+        let mut inner = self.inner();
+        inner.report.head = listing.head().map(|file| (file.name.max, file.timestamp));
+        inner.report.last_snapshot = listing.last(super::txid::SNAPSHOTS).map(|file| file.timestamp);
+        inner.report.bytes = listing.bytes();
+        inner.report.files = listing.len();
+        if let Some((txid, _)) = inner.report.head {
+            metrics::gauge!("ashlar_replica_txid").set(txid.0 as f64);
+        }
+        metrics::gauge!("ashlar_replica_bytes").set(inner.report.bytes as f64);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

@@ -1,0 +1,346 @@
+//! Each second, what has changed since the last: an increment of level 0.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::listing::Listing;
+use super::ltx::{Decoder, Encoder, Header, lock_page};
+use super::merge::Counted;
+use super::owner::{Attempt, Head, Mark, Record, Refusal, inode};
+use super::place::{Place, Upload};
+use super::spool::Spool;
+use super::status::Status;
+use super::txid::{LtxFile, LtxName, SNAPSHOTS, Txid};
+use crate::platform::clock::Time;
+use crate::platform::db::{Changes, Database, Increment, Reader};
+use crate::platform::error::Error;
+
+/// Somebody else may have taken over; looked at so often.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What both threads of a replica work on.
+pub(super) struct Shared {
+    pub database: Database,
+    pub changes: Arc<Changes>,
+    pub place: Arc<dyn Place>,
+    pub listing: Mutex<Listing>,
+    pub status: Status,
+    /// A snapshot is due: the next increment hands over its state.
+    pub snapshot_wanted: AtomicBool,
+    /// Long work ends early.
+    pub stopping: AtomicBool,
+}
+
+/// One state of the database, open to be read, that is TXID `txid` of the replica.
+pub(super) struct Fixed {
+    pub reader: Reader,
+    pub pages: u32,
+    pub txid: Txid,
+    pub timestamp: Time,
+}
+
+/// The thread that writes level 0.
+pub(super) struct Sync {
+    shared: Arc<Shared>,
+    reader: Reader,
+    record: Record,
+    mark: Mark,
+    head: Txid,
+    /// Timestamps never go back, whatever the clock does: a restore by time goes by them.
+    last: Time,
+    looked: Instant,
+    snapshots: SyncSender<Fixed>,
+    _lock: Box<dyn Send + std::marker::Sync>,
+}
+
+impl Shared {
+    pub fn listing(&self) -> MutexGuard<'_, Listing> {
+        self.listing.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Looks now and then whether the server stops.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Interrupted`] if it does.
+    pub fn must_go_on(&self, number: u32) -> io::Result<()> {
+        if number.is_multiple_of(1024) && self.stopping.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        Ok(())
+    }
+
+    /// Nothing is replicated any more; nothing is held back for it.
+    pub fn give_up(&self, why: &str) {
+        self.status.refused(why);
+        if let Err(error) = self.changes.stop() {
+            tracing::debug!(%error, "stopping");
+        }
+    }
+
+    /// A file has come.
+    pub fn added(&self, file: LtxFile) {
+        let mut listing = self.listing();
+        listing.add(file);
+        self.status.holds(&listing);
+    }
+}
+
+impl Sync {
+    /// Makes sure that the replica is ours, and finds out up to where it goes.
+    pub fn begin(
+        shared: &Arc<Shared>,
+        mut record: Record,
+        epoch: i64,
+        snapshots: SyncSender<Fixed>,
+    ) -> Result<Sync, Refusal> {
+        let place = &*shared.place;
+        let unit = shared.database.unit().id;
+        let lock = place.lock()?;
+        let lock = lock.ok_or_else(|| Refusal::Never(format!("another process writes to {} now", place.shown())))?;
+        let listing = Listing::read(place)?;
+        let mark = Mark::new(unit, epoch, record.instance, shared.database.clock().now());
+        mark.claim(place, &listing, &shared.database)?;
+        let there = listing.head().copied();
+        let head = there.map_or(Txid(0), |file| file.name.max);
+        let last = there.map_or(Time::from_ms(0), |file| file.timestamp);
+        let is_ours = match (&record.head, record.attempt) {
+            (Some(ours), _) if ours.txid == head => true,
+            // Killed between the two.
+            (Some(_), Some(attempt)) if attempt.txid == head => is_at(place, attempt)?,
+            _ => false,
+        };
+        if !is_ours {
+            shared.changes.all_changed();
+            record.head = None;
+            shared.snapshot_wanted.store(true, Ordering::Relaxed);
+        }
+        shared.status.holds(&listing);
+        *shared.listing() = listing;
+        let reader = shared.database.page_reader().map_err(internal)?;
+        let looked = Instant::now();
+        Ok(Sync { shared: shared.clone(), reader, record, mark, head, last, looked, snapshots, _lock: lock })
+    }
+
+    /// Replicates at each `interval` until it is told to stop, and once more then.
+    pub fn run(mut self, interval: Duration, stop: &Receiver<()>) -> Result<Record, Refusal> {
+        loop {
+            let start = Instant::now();
+            match self.once() {
+                Ok(()) => self.shared.status.is_current(start),
+                Err(Refusal::NotNow(error)) => self.shared.status.failed(&error.to_string()),
+                Err(never) => return Err(never),
+            }
+            match stop.recv_timeout(interval.saturating_sub(start.elapsed())) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                    if let Err(Refusal::NotNow(error)) = self.once() {
+                        tracing::warn!(%error, "the last changes are not in the replica; the next start brings them");
+                    }
+                    return Ok(self.record);
+                }
+            }
+        }
+    }
+
+    fn once(&mut self) -> Result<(), Refusal> {
+        self.must_be_ours()?;
+        let wants_snapshot = self.shared.snapshot_wanted.load(Ordering::Relaxed);
+        let increment = self.shared.changes.take(&self.reader, wants_snapshot).map_err(internal)?;
+        let pages = match self.increment(&increment, wants_snapshot) {
+            Ok(pages) => pages,
+            Err(error) => {
+                self.reader.end();
+                self.shared.changes.give_back(increment);
+                return Err(error);
+            }
+        };
+        if let Some(pages) = pages.filter(|_| wants_snapshot && self.head > Txid(0)) {
+            self.hand_over(pages)?;
+        }
+        self.reader.end();
+        Ok(())
+    }
+
+    fn must_be_ours(&mut self) -> Result<(), Refusal> {
+        let path = self.shared.database.folder().database();
+        if inode(&path)? != self.record.inode() {
+            return Err(Refusal::Never(format!(
+                "{} was replaced while the server runs: stop it, and start",
+                path.display()
+            )));
+        }
+        if self.looked.elapsed() > LOOK {
+            self.mark.must_hold(&*self.shared.place)?;
+            self.looked = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Writes what has changed, if anything has; returns how many pages the state has that the reader is on, if it is
+    /// still to be `held`.
+    fn increment(&mut self, increment: &Increment, held: bool) -> Result<Option<u32>, Refusal> {
+        if !increment.begun {
+            return Ok(None);
+        }
+        let pages = self.reader.pages().map_err(internal)?;
+        if increment.is_empty() {
+            return Ok(Some(pages));
+        }
+        let mut changed = increment.pages.clone();
+        let known = self.record.head.map_or(pages, |head| head.pages);
+        // Pages that were added but never written are in no frame.
+        let first_new = if increment.whole { 1 } else { known + 1 };
+        (first_new..=pages).for_each(|page| changed.add(page));
+        let numbers =
+            changed.iter().filter(|page| (1..=pages).contains(page) && *page != lock_page(self.reader.page_size));
+
+        let txid = self.head.next();
+        self.last = self.last.max(self.shared.database.clock().now());
+        let name = LtxName::new(0, txid, txid);
+        let encoded = encode(&self.shared, &self.reader, name, (pages, self.last), numbers)?;
+        if !held {
+            self.reader.end();
+        }
+        let attempt = Attempt { txid, checksum: encoded.checksum };
+        let bytes = encoded.bytes;
+        let before = self.record.attempt.replace(attempt);
+        self.save()?;
+        match encoded.send(&*self.shared.place, name, self.last) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => self.find_out(name, attempt, before)?,
+            Err(e) => return Err(e.into()),
+        }
+        self.head = txid;
+        self.shared.added(LtxFile { name, timestamp: self.last, bytes });
+        self.record.head = Some(Head { txid, pages, position: increment.position });
+        self.record.attempt = None;
+        self.save()?;
+        Ok(Some(pages))
+    }
+
+    /// There is a file of this name already: ours, of which we never heard that it had arrived, or another writer's.
+    fn find_out(&mut self, name: LtxName, attempt: Attempt, before: Option<Attempt>) -> Result<(), Refusal> {
+        let place = &*self.shared.place;
+        if is_at(place, attempt)? {
+            return Ok(());
+        }
+        if let Some(before) = before.filter(|before| before.txid == attempt.txid)
+            && is_at(place, before)?
+        {
+            // What has changed since belongs to the next one.
+            let listing = Listing::read(place)?;
+            self.head = name.max;
+            self.record.attempt = Some(before);
+            self.shared.status.holds(&listing);
+            *self.shared.listing() = listing;
+            return Err(Refusal::NotNow(io::Error::other(format!("{name} had arrived after all"))));
+        }
+        Err(Refusal::Never(format!(
+            "another process writes to {} ({name} is not ours): stop that one, and start again",
+            place.shown()
+        )))
+    }
+
+    /// Lets the other thread make a snapshot of the state the reader is on, if it is not busy with one.
+    fn hand_over(&mut self, pages: u32) -> Result<(), Refusal> {
+        let reader = self.shared.database.page_reader().map_err(internal)?;
+        let reader = std::mem::replace(&mut self.reader, reader);
+        let fixed = Fixed { reader, pages, txid: self.head, timestamp: self.last };
+        if self.snapshots.try_send(fixed).is_ok() {
+            self.shared.snapshot_wanted.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> io::Result<()> {
+        self.record.save(&self.shared.database.folder().database())
+    }
+}
+
+/// A file that is complete but does not lie in the replica under its name.
+struct Encoded {
+    content: Content,
+    checksum: u64,
+    bytes: u64,
+}
+
+enum Content {
+    There(Box<dyn Upload>),
+    Here(Spool),
+}
+
+impl Encoded {
+    fn send(self, place: &dyn Place, name: LtxName, timestamp: Time) -> io::Result<()> {
+        match self.content {
+            Content::There(upload) => upload.finish(),
+            Content::Here(spool) => {
+                let mut upload = place.create(name, timestamp)?;
+                spool.copy_to(&mut upload)?;
+                upload.finish()
+            }
+        }
+    }
+}
+
+/// Encodes the pages `numbers` of the state that `reader` is on, which has so many pages and that time.
+fn encode(
+    shared: &Shared,
+    reader: &Reader,
+    name: LtxName,
+    (pages, timestamp): (u32, Time),
+    numbers: impl Iterator<Item = u32>,
+) -> Result<Encoded, Refusal> {
+    let header = Header { page_size: reader.page_size, pages, min: name.min, max: name.max, timestamp };
+    let fill = |to: &mut dyn Write| -> Result<(u64, u64), Refusal> {
+        let mut encoder = Encoder::new(Counted { to, bytes: 0 }, header)?;
+        let each = |number, page: &[u8]| {
+            shared.must_go_on(number)?;
+            encoder.page(number, page)
+        };
+        reader.read(numbers, each).map_err(internal)?;
+        let (checksum, counted) = encoder.finish()?;
+        Ok((checksum, counted.bytes))
+    };
+    // A state is not held for as long as a network takes: the WAL can't start over meanwhile.
+    if shared.place.is_far() {
+        let mut spool = Spool::new(shared.database.folder());
+        let (checksum, bytes) = fill(&mut spool)?;
+        return Ok(Encoded { content: Content::Here(spool), checksum, bytes });
+    }
+    let mut upload = shared.place.create(name, timestamp)?;
+    let (checksum, bytes) = fill(&mut upload)?;
+    Ok(Encoded { content: Content::There(upload), checksum, bytes })
+}
+
+/// Writes the snapshot of a state.
+pub(super) fn snapshot(shared: &Shared, fixed: &Fixed) -> Result<LtxFile, Refusal> {
+    let name = LtxName::new(SNAPSHOTS, Txid(1), fixed.txid);
+    let numbers = (1..=fixed.pages).filter(|page| *page != lock_page(fixed.reader.page_size));
+    let encoded = encode(shared, &fixed.reader, name, (fixed.pages, fixed.timestamp), numbers)?;
+    fixed.reader.end();
+    let bytes = encoded.bytes;
+    match encoded.send(&*shared.place, name, fixed.timestamp) {
+        // Only the same state has this name.
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e.into()),
+        _ => Ok(LtxFile { name, timestamp: fixed.timestamp, bytes }),
+    }
+}
+
+/// Whether the increment lies there that was about to be written.
+fn is_at(place: &dyn Place, attempt: Attempt) -> io::Result<bool> {
+    let mut decoder = Decoder::new(place.open(LtxName::new(0, attempt.txid, attempt.txid))?)?;
+    let mut page = Vec::new();
+    while decoder.next(&mut page)?.is_some() {}
+    Ok(decoder.checksum() == Some(attempt.checksum))
+}
+
+fn internal(error: Error) -> Refusal {
+    let kind = match error {
+        Error::DiskFull => io::ErrorKind::StorageFull,
+        _ => io::ErrorKind::Other,
+    };
+    Refusal::NotNow(io::Error::new(kind, error.to_string()))
+}
