@@ -1,7 +1,8 @@
 //! The replica: every change of the database, at another place, within a second.
 
 mod folder;
-mod ltx;
+pub mod ltx;
 mod lz4;
-mod place;
-mod txid;
+pub mod place;
+mod s3;
+pub mod txid;
