@@ -64,6 +64,102 @@ pub fn skip(what: &str, why: &str) {
     }
 }
 
+/// What `scripts/install test` puts there; none where it could not, which is told.
+fn tool(name: &str, file: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools").join(name).join(file);
+    if !path.exists() {
+        skip(&format!("what needs {name}"), "`scripts/install test` did not install it");
+        return None;
+    }
+    Some(path)
+}
+
+/// The real Litestream of this version ("0.5.17", "0.5.5"); none where it is not installed, which is told.
+pub fn litestream(version: &str) -> Option<PathBuf> {
+    tool(&format!("litestream-{version}"), "bin/litestream")
+}
+
+/// A server that speaks S3, on a port of its own, empty; none where it is not installed, which is told.
+pub fn moto() -> Option<Moto> {
+    let packages = tool("moto-5.2.5", "")?;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let output = std::fs::File::create(&log).unwrap();
+    let mut child = Command::new("python3")
+        .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    loop {
+        let printed = std::fs::read_to_string(&log).unwrap();
+        if let Some((endpoint, _)) = printed.split_once("Running on ").and_then(|(_, rest)| rest.split_once('\n')) {
+            return Some(Moto { endpoint: endpoint.trim().to_owned(), child, log, _folder: folder });
+        }
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none() && start.elapsed() < PATIENCE, "moto did not start ({ended:?}): {printed}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// See [`moto`]. It ends when it is dropped.
+pub struct Moto {
+    /// `http://127.0.0.1:…`
+    pub endpoint: String,
+    child: Child,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Moto {
+    /// Makes a bucket.
+    pub fn bucket(&self, name: &str) {
+        let answer = self.ask("PUT", &format!("/{name}"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Asks it for `path`, without a body; it checks no signature. Returns the answer with its headers.
+    pub fn ask(&self, method: &str, path: &str) -> String {
+        let host = self.endpoint.trim_start_matches("http://");
+        let mut connection = TcpStream::connect(host).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            connection,
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// How many requests it has answered so far.
+    pub fn requests(&self) -> usize {
+        std::fs::read_to_string(&self.log).unwrap().matches(" HTTP/1.1").count()
+    }
+
+    /// What Litestream and Ashlar are told by the environment, to find it and to be let in.
+    pub fn settings(&self) -> [(&'static str, &str); 4] {
+        [
+            ("AWS_ACCESS_KEY_ID", "a-key"),
+            ("AWS_SECRET_ACCESS_KEY", "a-secret"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL_S3", &self.endpoint),
+        ]
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
 /// Asks a process to stop.
 pub fn terminate(child: &Child) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();

@@ -14,7 +14,7 @@ use super::txid::Txid;
 use crate::platform::clock::Time;
 
 const MAGIC: &[u8; 4] = b"LTX1";
-const HEADER: usize = 100;
+pub const HEADER: usize = 100;
 const TRAILER: usize = 16;
 /// Checksums of the whole database are not tracked; 0.5.17 rejects files that do.
 const NO_TRACKING: u32 = 0x2;
@@ -311,7 +311,9 @@ mod tests {
         encoder.finish().unwrap().1
     }
 
-    fn decode(bytes: &[u8]) -> io::Result<(Header, Vec<(u32, Vec<u8>)>)> {
+    type Pages = Vec<(u32, Vec<u8>)>;
+
+    fn decode(bytes: &[u8]) -> io::Result<(Header, Pages)> {
         let mut decoder = Decoder::new(bytes)?;
         let (mut pages, mut page) = (Vec::new(), Vec::new());
         while let Some(number) = decoder.next(&mut page)? {

@@ -11,16 +11,17 @@
 
 mod folder;
 mod listing;
-mod ltx;
+pub mod ltx;
 mod lz4;
 mod merge;
 mod owner;
-mod place;
+pub mod place;
 mod restore;
+mod s3;
 mod spool;
 mod status;
 mod sync;
-mod txid;
+pub mod txid;
 mod upkeep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +34,7 @@ use std::time::Duration;
 
 pub use listing::{Listing, Until};
 pub use owner::Mark;
-pub use place::{Place, at};
+pub use place::{Place, at, at_with};
 pub use restore::{State as Restored, restore};
 pub use status::{Report, State};
 pub use txid::{LtxFile, SNAPSHOTS, Txid};

@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use super::folder;
 use super::txid::{LtxFile, LtxName};
+use super::{folder, s3};
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
 
@@ -48,13 +48,21 @@ pub trait Upload: Write + Send {
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
-/// The place that `url` names: `file:///…` or `s3://bucket/prefix`.
+/// The place that `url` names: `file:///…` or `s3://bucket/prefix`. A bucket's credentials come from the environment.
 ///
 /// # Errors
 /// If it is neither, or the credentials for it are not there.
 pub fn at(url: &str) -> Result<Arc<dyn Place>> {
+    at_with(url, &|name| std::env::var(name).ok())
+}
+
+/// As [`at`], with the environment that `variable` looks up.
+pub fn at_with(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Arc<dyn Place>> {
     if let Some(path) = url.strip_prefix("file://") {
         return Ok(Arc::new(folder::Folder::at(path.as_ref())?));
+    }
+    if url.starts_with("s3://") {
+        return Ok(Arc::new(s3::Bucket::at(url, variable)?));
     }
     Err(Error::Internal(format!("`{url}` is no replica: write file:///PATH or s3://BUCKET/PREFIX")))
 }
