@@ -20,7 +20,9 @@ static FIGURES: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Starts logging to standard error: readable on a terminal, JSON otherwise.
 pub fn start_log(filter: &str) -> Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| Error::Internal(format!("the log filter is wrong: {e}")))?;
+    // What talks to a bucket tells of each try at `info`; what becomes of them all, the replica says itself.
+    let filter = EnvFilter::try_new(format!("object_store=warn,{filter}"))
+        .map_err(|e| Error::Internal(format!("the log filter is wrong: {e}")))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started =
         if std::io::stderr().is_terminal() { log.try_init() } else { log.json().flatten_event(true).try_init() };

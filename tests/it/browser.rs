@@ -151,7 +151,7 @@ impl Browser {
         let session = self.client.session_id().await.unwrap().unwrap();
         let url = format!("{}/session/{session}/goog/cdp/execute", self.driver);
         let wish = json!({ "cmd": command, "params": params });
-        let answer = reqwest::Client::new().post(url).json(&wish).send().await.unwrap();
+        let answer = crate::support::client().post(url).json(&wish).send().await.unwrap();
         answer.json::<Value>().await.unwrap()["value"].take()
     }
 

@@ -23,6 +23,7 @@ mod permissions;
 mod personal_data;
 mod profiles;
 mod readme;
+mod replica;
 mod replica_s3;
 mod sessions;
 mod sign_up;

@@ -40,6 +40,13 @@ pub fn without_settings(command: &mut Command) {
     }
 }
 
+/// For HTTP alone; yet it asks for the TLS implementation that the program brings along.
+pub fn client() -> Client {
+    // It may be chosen already.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 /// Runs one command of the program to its end.
 pub fn ashlar(data: &Path, args: &[&str]) -> Output {
     program().args(args).arg("--data").arg(data).stdin(Stdio::null()).output().unwrap()
@@ -211,7 +218,7 @@ impl TestApp {
             }
         }
         let origin = origin.unwrap_or_else(|| panic!("it did not start: {:?}", child.wait()));
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let client = client();
         TestApp { folder: folder.to_owned(), origin, set_up_link, client, child, _temporary: None }
     }
 

@@ -44,7 +44,8 @@ pub trait Upload: Write + Send {
     /// Gives it its name, on the disk.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is a file of that name: another process writes there too.
+    /// [`io::ErrorKind::AlreadyExists`] if there is a file of that name: another process writes there too. After any
+    /// other error it may be there or not; to write it again, also with other content, is right.
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 

@@ -25,7 +25,11 @@ impl Copy {
         self.whole += usize::from(increment.whole);
         self.pages.resize(size as usize, Vec::new());
         let within = wanted.iter().filter(|page| (1..=size).contains(page));
-        reader.read(within, |number, page| Ok(self.pages[number as usize - 1] = page.to_vec())).unwrap();
+        let copied = reader.read(within, |number, page| {
+            self.pages[number as usize - 1] = page.to_vec();
+            Ok(())
+        });
+        copied.unwrap();
         self.position = increment.position;
         let mut wrong = Pages::default();
         reader

@@ -27,6 +27,8 @@ use crate::platform::error::{Error, Result};
 
 /// How long an answer may take to begin; what is sent or fetched with it gets more.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to tidy up after a failure.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(10);
 /// The slowest line that a replica is kept over: 1 Mbit/s.
 const SLOWEST_BYTES_PER_SECOND: usize = 128 * 1024;
 /// Files whose timestamps are asked for at once.
@@ -172,11 +174,11 @@ impl Inner {
 
     /// Waits for an answer to a request that carries so many bytes.
     fn wait<T>(&self, bytes: usize, answer: impl Future<Output = object_store::Result<T>>) -> io::Result<T> {
-        self.runtime.block_on(self.limited(bytes, answer))
+        let limit = PATIENCE + Duration::from_secs((bytes / SLOWEST_BYTES_PER_SECOND) as u64);
+        self.runtime.block_on(self.within(limit, answer))
     }
 
-    async fn limited<T>(&self, bytes: usize, answer: impl Future<Output = object_store::Result<T>>) -> io::Result<T> {
-        let limit = PATIENCE + Duration::from_secs((bytes / SLOWEST_BYTES_PER_SECOND) as u64);
+    async fn within<T>(&self, limit: Duration, answer: impl Future<Output = object_store::Result<T>>) -> io::Result<T> {
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer.map_err(|e| self.failed(&e)),
             Err(_) => Err(self.too_slow(limit)),
@@ -194,7 +196,7 @@ impl Inner {
         {
             return Ok(Some(file(*timestamp)));
         }
-        let timestamp = match self.limited(0, read::timestamp(&self.store, &object.location)).await {
+        let timestamp = match self.within(PATIENCE, read::timestamp(&self.store, &object.location)).await {
             Ok(Some(timestamp)) => timestamp,
             Ok(None) => Time::from_ms(object.last_modified.timestamp_millis()),
             // Whoever looks after the replica has just removed it.

@@ -113,7 +113,7 @@ impl Settings {
         }
         // Whoever calls tries again; this is for a connection that was closed while nobody used it.
         let backoff = BackoffConfig { init_backoff: Duration::from_millis(100), ..BackoffConfig::default() };
-        let retry = RetryConfig { backoff, max_retries: 1, retry_timeout: Duration::from_secs(5) };
+        let retry = RetryConfig { backoff, max_retries: 2, retry_timeout: Duration::from_secs(5) };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&self.bucket)
             .with_endpoint(&self.endpoint)

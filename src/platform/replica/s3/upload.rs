@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{Attribute, Attributes, GetOptions, ObjectStore, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
 
-use super::Inner;
+use super::{Inner, LITTLE_PATIENCE};
 use crate::platform::clock::Time;
 use crate::platform::replica::place::Upload;
 use crate::platform::replica::txid::LtxName;
@@ -118,15 +118,14 @@ impl New {
     /// Whose object bears the name now.
     fn owner(&self) -> io::Result<Owner> {
         let head = GetOptions::new().with_head(true);
-        let found = self.inner.runtime.block_on(async {
-            tokio::time::timeout(super::PATIENCE, self.inner.store.get_opts(&self.key, head)).await
-        });
-        let found = match found {
-            Err(_) => return Err(self.inner.too_slow(super::PATIENCE)),
-            // An answer to HEAD has no body that would say what is missing.
-            Ok(Err(object_store::Error::NotFound { .. })) => return Ok(Owner::Nobody),
-            Ok(found) => found.map_err(|e| self.inner.failed(&e))?,
-        };
+        let found = self.inner.runtime.block_on(self.inner.within(LITTLE_PATIENCE, async {
+            match self.inner.store.get_opts(&self.key, head).await {
+                // An answer to HEAD has no body that would say what is missing.
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                found => found.map(Some),
+            }
+        }))?;
+        let Some(found) = found else { return Ok(Owner::Nobody) };
         let mark = found.attributes.get(&Attribute::Metadata(UPLOAD.into())).map_or("", |mark| mark.as_ref());
         let (process, upload) = (self.inner.process.to_string(), self.upload.to_string());
         Ok(match mark.split_once(' ') {
@@ -145,14 +144,19 @@ impl New {
         };
         match (error.kind(), self.owner()) {
             (_, Ok(Owner::ThisUpload { tag })) => Ok(tag),
-            (ErrorKind::AlreadyExists, Ok(Owner::AnEarlierUpload)) => self.store(rest, false),
-            (ErrorKind::AlreadyExists, Ok(Owner::Another)) => Err(io::Error::new(
+            (ErrorKind::AlreadyExists | ErrorKind::Unsupported, Ok(Owner::AnEarlierUpload)) => self.store(rest, false),
+            // It knows no conditions.
+            (ErrorKind::Unsupported, Ok(Owner::Nobody)) => self.store(rest, false),
+            (ErrorKind::AlreadyExists | ErrorKind::Unsupported, Ok(Owner::Another)) => Err(io::Error::new(
                 ErrorKind::AlreadyExists,
                 format!("{}: another process has written {}", self.inner.shown(), self.name),
             )),
-            // It knows no conditions.
-            (ErrorKind::Unsupported, Ok(Owner::Nobody)) => self.store(rest, false),
-            (ErrorKind::Unsupported, Ok(_)) => Err(ErrorKind::AlreadyExists.into()),
+            (ErrorKind::AlreadyExists, Ok(Owner::Nobody)) => Err(io::Error::new(
+                ErrorKind::ResourceBusy,
+                format!("{}: {} was there and is gone: it is tried again", self.inner.shown(), self.name),
+            )),
+            // It may be its own: the next try finds out.
+            (ErrorKind::AlreadyExists, Err(unknown)) => Err(unknown),
             _ => Err(error),
         }
     }
@@ -206,7 +210,8 @@ impl Drop for New {
     fn drop(&mut self) {
         if let Some(parts) = self.parts.take() {
             // What can't be removed now, the bucket's own rules remove.
-            self.inner.wait(0, self.inner.store.abort_multipart(&self.key, &parts.id)).ok();
+            let abort = self.inner.store.abort_multipart(&self.key, &parts.id);
+            self.inner.runtime.block_on(self.inner.within(LITTLE_PATIENCE, abort)).ok();
         }
     }
 }

@@ -1,0 +1,653 @@
+//! The replica, kept by the running service: held against the real Litestream both ways, against kills, copies of the
+//! unit, places that fail, and itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ashlar::app;
+use ashlar::platform::actor::Actor;
+use ashlar::platform::auth::Role;
+use ashlar::platform::clock::{Clock, Time};
+use ashlar::platform::config::{Options, Settings};
+use ashlar::platform::db::{self, Database, Folder, Lock, Tuning};
+use ashlar::platform::ids::UserId;
+use ashlar::platform::replica::{self, Listing, Planned, Replica, Restored, Schedule, State, Txid, Until};
+use ashlar::use_cases::App;
+use ashlar::use_cases::add_person::{AddPerson, add_person_blocking};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use crate::support::{TestApp, litestream, skip, terminate, wait};
+
+const VERSIONS: [&str; 2] = ["0.5.17", "0.5.5"];
+const NOW: i64 = 1_800_000_000_000;
+
+/// Fast enough that a test sees every level.
+const QUICK: Schedule = Schedule {
+    interval: Duration::from_millis(20),
+    merges: [Duration::from_millis(150), Duration::from_millis(400), Duration::from_millis(900)],
+    snapshot: Duration::from_secs(2),
+    keep_increments: Duration::from_secs(3600),
+    keep: Duration::from_secs(3600),
+};
+
+/// A unit in this process, with a replica.
+struct Unit {
+    app: App,
+    folder: PathBuf,
+    _lock: Lock,
+}
+
+impl Unit {
+    fn open(folder: &Path, url: &str, schedule: Schedule) -> Unit {
+        Unit::open_at(folder, url, schedule, Clock::system())
+    }
+
+    fn open_at(folder: &Path, url: &str, schedule: Schedule, clock: Clock) -> Unit {
+        let folder = Folder::at(folder).unwrap();
+        let lock = folder.lock().unwrap();
+        let settings = Settings::load(Options::default(), &folder.settings()).unwrap();
+        let planned = Planned::new(url, &folder.database()).unwrap();
+        let tuning = Tuning { follower: planned.follower(), ..settings.database };
+        let database = Database::open(&folder, app::prove().unwrap().0, clock, db::Role::Server, tuning).unwrap();
+        let app = app::compose(database, &settings);
+        let replica = Replica::start(planned, &app.platform.database, schedule).unwrap();
+        assert!(app.platform.replica.set(replica).is_ok());
+        Unit { app, folder: folder.path().to_owned(), _lock: lock }
+    }
+
+    fn replica(&self) -> &Replica {
+        self.app.platform.replica.get().unwrap()
+    }
+
+    fn add(&self, name: &str) -> UserId {
+        let form = AddPerson { email: format!("{name}@example.org"), display_name: name.into(), currency: None };
+        add_person_blocking(&self.app, Actor::system(), form, Role::Member, None).unwrap().user.id
+    }
+
+    /// Waits until all that was committed so far is in the replica; returns its newest TXID.
+    fn settle(&self) -> Txid {
+        // What was taken before this moment may have missed it, so it takes a round that begins after it.
+        std::thread::sleep(Duration::from_millis(60));
+        self.wait_for("current", |state| *state == State::Current);
+        self.replica().report().head.unwrap().0
+    }
+
+    fn wait_for(&self, what: &str, is_it: impl Fn(&State) -> bool) -> State {
+        let start = Instant::now();
+        loop {
+            let state = self.replica().report().state;
+            if is_it(&state) {
+                return state;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "not {what} but {state:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn digest(&self) -> String {
+        digest(&self.folder.join("ashlar.db"))
+    }
+
+    fn close(self) {
+        self.replica().close();
+    }
+}
+
+/// All rows of all tables, but for what a sidecar keeps there.
+fn digest(database: &Path) -> String {
+    let connection = Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok", "{}", database.display());
+    let tables = "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE type = 'table' \
+                  AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_litestream%' ESCAPE '\\' ORDER BY name";
+    let mut tables = connection.prepare(tables).unwrap();
+    let tables = tables.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let mut all = String::new();
+    for (name, sql) in tables.map(Result::unwrap) {
+        all.push_str(&sql);
+        let mut statement = connection.prepare(&format!("SELECT * FROM \"{name}\"")).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            let values = (0..columns).map(|i| match row.get_ref(i)? {
+                ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Ok(format!("{bytes:?}")),
+                other => Ok(format!("{other:?}")),
+            });
+            values.collect::<rusqlite::Result<Vec<_>>>().map(|values| values.join(","))
+        });
+        let mut rows: Vec<String> = rows.unwrap().map(Result::unwrap).collect();
+        rows.sort();
+        all.push_str(&format!("\n{name} {}\n{}\n", rows.len(), rows.join("\n")));
+    }
+    all
+}
+
+fn url_of(folder: &Path) -> String {
+    format!("file://{}", folder.display())
+}
+
+fn restore(url: &str, until: Until, target: &Path) -> Result<Restored, String> {
+    let place = replica::at(url).unwrap();
+    replica::restore(&*place, until, target, &mut |_, _| {}).map_err(|e| e.to_string())
+}
+
+fn listing(url: &str) -> Listing {
+    Listing::read(&*replica::at(url).unwrap()).unwrap()
+}
+
+/// What the real Litestream of that version makes of it.
+fn litestream_restore(program: &Path, url: &str, target: &Path, args: &[&str]) {
+    let output = Command::new(program).args(["restore", "-o"]).arg(target).args(args).arg(url).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{} {args:?}: {said}", program.display());
+}
+
+/// A sidecar that replicates `database` to `url`.
+fn sidecar(program: &Path, database: &Path, url: &str, folder: &Path) -> Running {
+    let config = folder.join("litestream.yml");
+    let text =
+        format!("dbs:\n  - path: {}\n    replica:\n      url: {url}\n      sync-interval: 200ms\n", database.display());
+    fs::write(&config, text).unwrap();
+    let log = fs::File::create(folder.join("litestream.log")).unwrap();
+    let mut command = Command::new(program);
+    command.arg("replicate").arg("-config").arg(&config).stdout(log.try_clone().unwrap()).stderr(log);
+    Running(command.stdin(Stdio::null()).spawn().unwrap())
+}
+
+/// A program that does not outlive its test.
+struct Running(Child);
+
+impl Running {
+    fn stop(mut self) {
+        terminate(&self.0);
+        wait(&mut self.0);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn litestream_restores_what_we_replicate_to_every_state() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
+    fs::create_dir(&data).unwrap();
+    let url = url_of(&place);
+    let unit = Unit::open(&data, &url, QUICK);
+    let mut states = Vec::new();
+    let start = Instant::now();
+    let mut n = 0;
+    while start.elapsed() < Duration::from_secs(4) {
+        for _ in 0..20 {
+            unit.add(&format!("p{n}"));
+            n += 1;
+        }
+        if n % 100 == 0 {
+            let outside = Connection::open(data.join("ashlar.db")).unwrap();
+            outside.execute_batch("DELETE FROM audit_entries WHERE random() % 2 = 0; VACUUM").unwrap();
+        }
+        let txid = unit.settle();
+        states.push((txid, unit.app.platform.database.clock().now(), unit.digest()));
+    }
+    let levels: Vec<usize> = (0..=9).map(|level| listing(&url).level(level).count()).collect();
+    assert!([0, 1, 2, 3, 9].iter().all(|level| levels[*level] > 0), "{levels:?}");
+    unit.close();
+
+    for (i, (txid, time, state)) in states.iter().enumerate().step_by(states.len() / 6) {
+        let target = temporary.path().join(format!("ours-{i}.db"));
+        assert_eq!(restore(&url, Until::Txid(*txid), &target).unwrap().txid, *txid);
+        assert_eq!(digest(&target), *state, "TXID {txid}");
+        let target = temporary.path().join(format!("ours-{i}-by-time.db"));
+        let until = if i + 1 == states.len() { Until::End } else { Until::Time(*time) };
+        restore(&url, until, &target).unwrap();
+        assert_eq!(digest(&target), *state, "{time}");
+        for version in VERSIONS {
+            let Some(program) = litestream(version) else { return };
+            let target = temporary.path().join(format!("{version}-{i}.db"));
+            litestream_restore(&program, &url, &target, &["-txid", &txid.to_string()]);
+            assert_eq!(digest(&target), *state, "{version}, TXID {txid}");
+            if i + 1 < states.len() {
+                let target = temporary.path().join(format!("{version}-{i}-by-time.db"));
+                litestream_restore(&program, &url, &target, &["-timestamp", &time.to_string()]);
+                assert_eq!(digest(&target), *state, "{version}, {time}");
+            }
+        }
+    }
+}
+
+#[test]
+fn litestream_follows_what_we_replicate() {
+    let Some(program) = litestream("0.5.17") else { return };
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
+    fs::create_dir(&data).unwrap();
+    let url = url_of(&place);
+    let unit = Unit::open(&data, &url, Schedule { merges: Schedule::default().merges, ..QUICK });
+    unit.add("first");
+    unit.settle();
+    let follower = temporary.path().join("follower.db");
+    let following = Command::new(&program)
+        .args(["restore", "-f", "-follow-interval", "100ms", "-o"])
+        .arg(&follower)
+        .arg(&url)
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn();
+    let following = Running(following.unwrap());
+
+    for n in 0..40 {
+        unit.add(&format!("later{n}"));
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    unit.settle();
+    let wanted = unit.digest();
+    let start = Instant::now();
+    let is_there = || {
+        Connection::open(&follower).and_then(|c| c.query_row("SELECT count(*) FROM users", [], |r| r.get::<_, i64>(0)))
+    };
+    while !matches!(is_there(), Ok(41)) && start.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    following.stop();
+
+    assert_eq!(digest(&follower), wanted);
+    unit.close();
+}
+
+#[test]
+fn a_handover_to_a_sidecar_and_back_keeps_one_chain() {
+    for version in VERSIONS {
+        let Some(program) = litestream(version) else { return };
+        let temporary = tempfile::tempdir().unwrap();
+        let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
+        fs::create_dir(&data).unwrap();
+        let url = url_of(&place);
+        let unit = Unit::open(&data, &url, QUICK);
+        unit.add("ours");
+        let ours = unit.settle();
+        let first = unit.digest();
+        unit.close();
+
+        let database = data.join("ashlar.db");
+        let running = sidecar(&program, &database, &url, temporary.path());
+        let connection = Connection::open(&database).unwrap();
+        for n in 0..20 {
+            connection.execute("UPDATE users SET created_at = created_at + ?1", [n]).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        drop(connection);
+        std::thread::sleep(Duration::from_secs(1));
+        running.stop();
+        let second = digest(&database);
+        let theirs = listing(&url).head().unwrap().name.max;
+        let log = fs::read_to_string(temporary.path().join("litestream.log")).unwrap();
+        assert!(theirs > ours, "{version} wrote nothing: {log}");
+        let target = temporary.path().join("theirs.db");
+        restore(&url, Until::End, &target).unwrap();
+        assert_eq!(digest(&target), second, "{version}");
+
+        let unit = Unit::open(&data, &url, QUICK);
+        unit.add("ours-again");
+        let last = unit.settle();
+        assert!(last > theirs);
+        let third = unit.digest();
+        unit.close();
+        for (i, (txid, state)) in [(ours, &first), (theirs, &second), (last, &third)].into_iter().enumerate() {
+            let target = temporary.path().join(format!("ours-{i}.db"));
+            restore(&url, Until::Txid(txid), &target).unwrap();
+            assert_eq!(digest(&target), *state, "{version}, TXID {txid}");
+            let target = temporary.path().join(format!("theirs-{i}.db"));
+            litestream_restore(&program, &url, &target, &["-txid", &txid.to_string()]);
+            assert_eq!(digest(&target), *state, "{version}, TXID {txid}, by Litestream");
+        }
+    }
+}
+
+#[test]
+fn what_litestream_replicated_is_restored_and_taken_over() {
+    for version in VERSIONS {
+        let Some(program) = litestream(version) else { return };
+        let temporary = tempfile::tempdir().unwrap();
+        let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
+        fs::create_dir(&data).unwrap();
+        let elsewhere = url_of(&temporary.path().join("elsewhere"));
+        let unit = Unit::open(&data, &elsewhere, QUICK);
+        for n in 0..50 {
+            unit.add(&format!("p{n}"));
+        }
+        unit.close();
+        let url = url_of(&place);
+        let running = sidecar(&program, &data.join("ashlar.db"), &url, temporary.path());
+        std::thread::sleep(Duration::from_millis(1500));
+        running.stop();
+
+        let target = temporary.path().join("restored.db");
+        restore(&url, Until::End, &target).unwrap();
+        assert_eq!(digest(&target), digest(&data.join("ashlar.db")), "{version}");
+
+        // It bears no mark of ours: whose it is says the database in it.
+        let other = temporary.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let stranger = Unit::open(&other, &url, QUICK);
+        let state = stranger.wait_for("refused", |state| matches!(state, State::Refused(_)));
+        assert!(format!("{state:?}").contains("another unit"), "{state:?}");
+        stranger.close();
+        let unit = Unit::open(&data, &url, QUICK);
+        unit.add("after");
+        unit.settle();
+        let wanted = unit.digest();
+        unit.close();
+        let target = temporary.path().join("after.db");
+        litestream_restore(&program, &url, &target, &[]);
+        assert_eq!(digest(&target), wanted, "{version}");
+    }
+}
+
+#[test]
+fn two_copies_of_a_unit_never_share_a_replica() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, copy) = (temporary.path().join("data"), temporary.path().join("copy"));
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(&copy).unwrap();
+    let url = url_of(&temporary.path().join("replica"));
+    let unit = Unit::open(&data, &url, QUICK);
+    unit.add("ann");
+    unit.settle();
+
+    // Beside it.
+    for name in ["ashlar.db", "ashlar.db-wal", "replica.json"] {
+        fs::copy(data.join(name), copy.join(name)).unwrap();
+    }
+    let second = Unit::open(&copy, &url, QUICK);
+    let state = second.wait_for("refused", |state| matches!(state, State::Refused(_)));
+    assert!(format!("{state:?}").contains("another process writes"), "{state:?}");
+    // It goes on without.
+    second.add("bob");
+    second.close();
+    unit.close();
+
+    // After it.
+    let second = Unit::open(&copy, &url, QUICK);
+    let state = second.wait_for("refused", |state| matches!(state, State::Refused(_)));
+    assert!(format!("{state:?}").contains("another copy of this unit"), "{state:?}");
+    second.close();
+
+    let unit = Unit::open(&data, &url, QUICK);
+    unit.add("cid");
+    unit.settle();
+    let wanted = unit.digest();
+    unit.close();
+    let target = temporary.path().join("restored.db");
+    restore(&url, Until::End, &target).unwrap();
+    assert_eq!(digest(&target), wanted);
+}
+
+#[test]
+fn another_writer_is_noticed_by_its_first_file() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
+    fs::create_dir(&data).unwrap();
+    let unit = Unit::open(&data, &url_of(&place), QUICK);
+    unit.add("ann");
+    let head = unit.settle();
+    let level = place.join("ltx/0");
+    let next = level.join(format!("{0}-{0}.ltx", head.next()));
+    let theirs = fs::read(level.join(format!("{head}-{head}.ltx"))).unwrap();
+    fs::write(&next, &theirs).unwrap();
+
+    unit.add("bob");
+
+    let state = unit.wait_for("refused", |state| matches!(state, State::Refused(_)));
+    assert!(format!("{state:?}").contains("another process writes"), "{state:?}");
+    assert_eq!(fs::read(&next).unwrap(), theirs, "it was written over");
+    unit.add("the service goes on".split(' ').next().unwrap());
+    unit.close();
+}
+
+#[test]
+fn a_place_that_can_t_be_reached_is_caught_up_with() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, place, away) =
+        (temporary.path().join("data"), temporary.path().join("replica"), temporary.path().join("away"));
+    fs::create_dir(&data).unwrap();
+    let url = url_of(&place);
+    // It is not there at the start either.
+    fs::write(&place, "no folder").unwrap();
+    let unit = Unit::open(&data, &url, QUICK);
+    unit.add("ann");
+    unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+    fs::remove_file(&place).unwrap();
+    unit.settle();
+
+    fs::rename(&place, &away).unwrap();
+    fs::write(&place, "no folder").unwrap();
+    let rows = 3000;
+    for n in 0..rows {
+        unit.add(&format!("p{n}"));
+    }
+    let state = unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+    assert!(format!("{state:?}").contains("directory"), "{state:?}");
+    let kept: u64 = fs::read_dir(&data).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    fs::remove_file(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    unit.settle();
+
+    let wanted = unit.digest();
+    unit.close();
+    let target = temporary.path().join("restored.db");
+    restore(&url, Until::End, &target).unwrap();
+    assert_eq!(digest(&target), wanted);
+    // Nothing was piled up here meanwhile but what SQLite keeps itself.
+    assert!(kept < 60_000_000, "{kept} bytes in the unit's folder");
+}
+
+#[test]
+fn where_the_clock_goes_back_states_still_follow_upon_one_another() {
+    let temporary = tempfile::tempdir().unwrap();
+    let data = temporary.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let url = url_of(&temporary.path().join("replica"));
+    let unit = Unit::open_at(&data, &url, QUICK, Clock::fixed(NOW));
+    unit.add("ann");
+    let first = (unit.settle(), unit.digest());
+    unit.close();
+    let unit = Unit::open_at(&data, &url, QUICK, Clock::fixed(NOW - 3_600_000));
+    unit.add("bob");
+    let second = (unit.settle(), unit.digest());
+    unit.close();
+
+    assert!(second.0 > first.0);
+    let head = *listing(&url).head().unwrap();
+    assert_eq!((head.name.max, head.timestamp), (second.0, Time::from_ms(NOW)));
+    for (i, (until, wanted)) in [
+        (Until::Txid(first.0), &first.1),
+        (Until::Txid(second.0), &second.1),
+        (Until::Time(Time::from_ms(NOW)), &second.1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let target = temporary.path().join(format!("{i}.db"));
+        restore(&url, until, &target).unwrap();
+        assert_eq!(digest(&target), *wanted, "{until:?}");
+    }
+}
+
+#[test]
+fn other_page_sizes_are_replicated_as_well() {
+    let temporary = tempfile::tempdir().unwrap();
+    let data = temporary.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let url = url_of(&temporary.path().join("replica"));
+    Unit::open(&data, &url_of(&temporary.path().join("elsewhere")), QUICK).close();
+    for (i, size) in [512, 8192, 65536].into_iter().enumerate() {
+        let raw = Connection::open(data.join("ashlar.db")).unwrap();
+        raw.execute_batch(&format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {size}; VACUUM")).unwrap();
+        drop(raw);
+        let url = format!("{url}-{size}");
+        let unit = Unit::open(&data, &url, QUICK);
+        for n in 0..30 {
+            unit.add(&format!("p{i}x{n}"));
+        }
+        unit.settle();
+        let wanted = unit.digest();
+        unit.close();
+
+        let target = temporary.path().join(format!("{size}.db"));
+        restore(&url, Until::End, &target).unwrap();
+        assert_eq!(digest(&target), wanted, "{size}");
+        let Some(program) = litestream("0.5.17") else { return };
+        let target = temporary.path().join(format!("{size}-theirs.db"));
+        litestream_restore(&program, &url, &target, &[]);
+        assert_eq!(digest(&target), wanted, "{size}");
+    }
+}
+
+#[test]
+fn damaged_missing_and_misnamed_files_are_refused_and_replaced_by_a_new_snapshot() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
+    fs::create_dir(&data).unwrap();
+    let url = url_of(&place);
+    let slow = Schedule { merges: Schedule::default().merges, snapshot: Schedule::default().snapshot, ..QUICK };
+    let unit = Unit::open(&data, &url, slow);
+    for n in 0..5 {
+        unit.add(&format!("p{n}"));
+        unit.settle();
+    }
+    unit.close();
+    let level = place.join("ltx/0");
+    let mut files: Vec<PathBuf> = fs::read_dir(&level).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let third = &files[2];
+    let whole = fs::read(third).unwrap();
+    let refused = |what: &str| {
+        let target = temporary.path().join("refused.db");
+        let why = restore(&url, Until::End, &target).unwrap_err();
+        assert!(!target.exists(), "{what}");
+        why
+    };
+
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 4;
+    fs::write(third, &flipped).unwrap();
+    assert!(refused("flipped").contains("level 0"), "{}", refused("flipped"));
+    fs::write(third, &whole[..whole.len() - 40]).unwrap();
+    assert!(refused("cut off").contains("cut off"), "{}", refused("cut off"));
+    fs::write(third, fs::read(&files[3]).unwrap()).unwrap();
+    assert!(refused("misnamed").contains("name is false"), "{}", refused("misnamed"));
+    fs::remove_file(third).unwrap();
+    assert!(refused("missing").contains("gap"), "{}", refused("missing"));
+    fs::write(third, b"random").unwrap();
+    assert!(refused("random").contains("cut off"), "{}", refused("random"));
+
+    // The service merges no damaged file; a snapshot beyond it makes the replica whole again.
+    let unit = Unit::open(&data, &url, QUICK);
+    unit.add("after");
+    let start = Instant::now();
+    let target = temporary.path().join("mended.db");
+    while restore(&url, Until::End, &target).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(15), "it was not mended");
+        unit.add(&format!("more{}", start.elapsed().as_millis()));
+        unit.settle();
+    }
+    fs::remove_file(&target).unwrap();
+    unit.settle();
+    let wanted = unit.digest();
+    restore(&url, Until::End, &target).unwrap();
+    assert_eq!(digest(&target), wanted);
+    unit.close();
+}
+
+#[test]
+fn a_full_place_changes_nothing_and_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, place) = (temporary.path().join("data"), temporary.path().join("small"));
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(&place).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(&place).output().unwrap();
+    if !mounted.status.success() {
+        skip("a replica on a full disk", "mounting a small file system takes root");
+        return;
+    }
+    let url = url_of(&place.join("replica"));
+    let unit = Unit::open(&data, &url, Schedule { merges: Schedule::default().merges, ..QUICK });
+    unit.add("ann");
+    for n in 0..400 {
+        unit.add(&format!("p{n}"));
+    }
+    let state = unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+    assert!(format!("{state:?}").contains("space"), "{state:?}");
+    let left: Vec<PathBuf> = (0..10)
+        .flat_map(|level| fs::read_dir(place.join(format!("replica/ltx/{level}"))).into_iter().flatten())
+        .map(|e| e.unwrap().path())
+        .filter(|path| path.extension().is_none_or(|e| e != "ltx"))
+        .collect();
+
+    let grown = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&place).status().unwrap();
+    assert!(grown.success());
+    unit.settle();
+    let wanted = unit.digest();
+    unit.close();
+    let target = temporary.path().join("restored.db");
+    let restored = restore(&url, Until::End, &target);
+    Command::new("umount").arg(&place).status().unwrap();
+    // One may be in the making just then.
+    assert!(left.len() <= 1, "{left:?}");
+    restored.unwrap();
+    assert_eq!(digest(&target), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_every_kill_the_chain_restores_with_all_that_was_replicated() {
+    let temporary = tempfile::tempdir().unwrap();
+    let data = temporary.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let url = url_of(&temporary.path().join("replica"));
+    let args = ["--replica", &url, "--replica-interval-ms", "20", "--log", "error"];
+    let mut token = String::new();
+    let mut last = Txid(0);
+    for round in 0..50_u64 {
+        let mut app = TestApp::start_in(&data, &args).await;
+        if round == 0 {
+            token = app.person("owner@example.org", "owner").1;
+        }
+        let start = Instant::now();
+        let mut n = 0;
+        while start.elapsed() < Duration::from_millis(40 + 37 * round % 180) {
+            let body = serde_json::json!({ "email": format!("r{round}n{n}@example.org"), "display_name": "Kill" });
+            let answer = app.post("/api/people", &body).bearer_auth(&token).send().await.unwrap();
+            assert_eq!(answer.status(), 201);
+            n += 1;
+        }
+        app.kill();
+        let target = temporary.path().join("restored.db");
+        match restore(&url, Until::End, &target) {
+            Ok(restored) => {
+                assert!(restored.txid >= last, "{restored:?} after {last}");
+                last = restored.txid;
+                digest(&target);
+                fs::remove_file(&target).unwrap();
+            }
+            // Killed before there was anything.
+            Err(why) => assert!(last == Txid(0) && why.contains("no replica"), "{why}"),
+        }
+    }
+    let mut app = TestApp::start_in(&data, &args).await;
+    assert_eq!(app.stop(), Some(0));
+    let target = temporary.path().join("restored.db");
+    restore(&url, Until::End, &target).unwrap();
+    assert_eq!(digest(&target), digest(&data.join("ashlar.db")));
+    if let Some(program) = litestream("0.5.5") {
+        let target = temporary.path().join("theirs.db");
+        litestream_restore(&program, &url, &target, &[]);
+        assert_eq!(digest(&target), digest(&data.join("ashlar.db")));
+    }
+}
