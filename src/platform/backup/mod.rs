@@ -1,10 +1,12 @@
 //! Backup and restore: the whole unit as one file, made while the server runs.
 
 mod restore;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 
 pub use restore::Staged;
+pub use unpack::{Identities, Wrapping, unpack, wrapping_of};
 
 use super::clock::Clock;
 use super::db::{self, Folder, Schema, Snapshot};
