@@ -14,6 +14,11 @@ pub fn failed(doing: &str, error: io::Error) -> Error {
     }
 }
 
+/// What is there already is never written over.
+pub fn is_taken(path: &Path) -> Error {
+    Error::Internal(format!("{} exists already; name another file", path.display()))
+}
+
 /// The name beside `target` under which it is made: it bears its own only once it is whole.
 pub fn unfinished(target: &Path) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();

@@ -16,6 +16,7 @@ mod readers;
 mod replace;
 mod schema;
 mod scope;
+mod stamp;
 mod statement;
 mod tables;
 #[cfg(test)]
@@ -23,20 +24,23 @@ mod tests;
 mod values;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use copy::Watch;
 pub use epoch::raise_epoch;
 pub use folder::{Folder, Lock, looks_like_ours};
-pub use health::{Health, examine, must_be_ours, verify};
+pub use health::{Health, examine, must_be_ours, verify, wants_wal};
 pub use meter::{Meter, meters};
 pub use readers::Snapshot;
 pub use replace::{Entry, into_one_file};
 pub use schema::{Difference, Migrations, Schema, Use};
 pub use scope::Ownership;
+pub use stamp::{Stamp, rows_of, stamp_of};
 pub use statement::{Owner, STATEMENTS, Statement, owner_name};
 pub use tables::Tables;
 pub use writer::UnitOfWork;
@@ -171,6 +175,12 @@ impl Database {
         self.inner.readers.read_blocking(name, body)
     }
 
+    /// As [`copy_database`], for the process that has it open.
+    pub fn copy(&self, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
+        let Inner { folder, schema, clock, .. } = &*self.inner;
+        copy_of(&open_raw(&folder.database())?, schema, clock, unfinished, watch)
+    }
+
     pub fn folder(&self) -> &Folder {
         &self.inner.folder
     }
@@ -198,13 +208,20 @@ impl Database {
     }
 }
 
-/// Copies the unit's database as a running server leaves it, from a connection of its own.
+/// Makes a copy of the unit's database named `unfinished`, checked and with what it says of itself, from a connection of
+/// its own. What is returned keeps others from removing it.
 ///
 /// # Errors
-/// If `target` exists or can't be written, or the copy is not sound, or one of its tables is missing or belongs to
+/// If `unfinished` exists or can't be written, or the copy is not sound, or one of its tables is missing or belongs to
 /// nobody; nothing is left there then. Not for a process that has the database open: it looks at the file, and closing
 /// that handle drops SQLite's locks.
-pub fn copy_database(folder: &Folder, schema: &Schema, target: &Path) -> Result<u64> {
+pub fn copy_database(
+    folder: &Folder,
+    schema: &Schema,
+    clock: &Clock,
+    unfinished: &Path,
+    watch: Watch<'_>,
+) -> Result<File> {
     let _entry = folder.enter()?;
     let path = folder.database();
     if !folder.has_database()? {
@@ -212,7 +229,15 @@ pub fn copy_database(folder: &Folder, schema: &Schema, target: &Path) -> Result<
     }
     let source = open_raw(&path)?;
     migrate::recognise(&source, schema, &path)?;
-    copy::to_file_if(&source, target, |copy| health::must_be_owned(copy, schema))
+    copy_of(&source, schema, clock, unfinished, watch)
+}
+
+fn copy_of(source: &Connection, schema: &Schema, clock: &Clock, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
+    let now = clock.now();
+    copy::to_unfinished(source, unfinished, watch, |copy| {
+        health::must_be_owned(copy, schema)?;
+        stamp::stamp(copy, now)
+    })
 }
 
 /// Runs `body` on one state of the database file `path`, wherever it stands: a copy, say. Nothing is written, not
@@ -295,7 +320,7 @@ fn prepare(folder: &Folder, schema: &Schema, clock: &Clock, role: Role) -> Resul
         for name in migrate(folder, schema, clock)? {
             tracing::info!(migration = name, "migrated");
         }
-        return Ok(());
+        return stamp::clear(&open_raw(&path)?);
     }
     if !folder.has_database()? {
         return Err(nothing_there(folder));
