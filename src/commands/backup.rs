@@ -55,7 +55,7 @@ impl Backup {
                 bar.show(progress);
                 Ok(())
             },
-            examine: &|_| Ok(()),
+            examine: &|_, _| Ok(()),
         };
         let made = backup::make(Source::Closed(&folder, &schema, &Clock::system()), &order);
         bar.clear();

@@ -39,7 +39,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the unit: API, pages and background work
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Look after people, also while the server runs
     User(user::User),
     Backup(backup::Backup),

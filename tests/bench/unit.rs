@@ -37,6 +37,7 @@ impl Server {
             command.args(rest).arg(ashlar);
         }
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--sign-ins-per-address", "10000000"]);
+        command.args(["--backup-every", "off", "--drill-every", "off"]);
         command.args(["--sign-ins-per-account", "10000000", "--data"]).arg(folder).args(args);
         let start = Instant::now();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");

@@ -1,12 +1,17 @@
 //! Backup and restore: the whole unit as one file, made while the server runs.
+//!
+//! Owns `drills`.
 
+mod drills;
 mod inspect;
+mod keeper;
 mod name;
 mod pack;
 mod restore;
 mod retention;
 mod scratch;
 mod settings;
+mod sqlite;
 mod unpack;
 
 use std::cell::Cell;
@@ -14,7 +19,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use drills::{Drill, Kind, last_drill, last_proof, proofs, record_drill};
 pub use inspect::{Contents, inspect};
+pub use keeper::{Failure, Keeper, Kept, Turn};
 pub use name::Name;
 pub use pack::{Packing, Recipient};
 pub use restore::Staged;
@@ -109,8 +116,8 @@ pub struct Order<'o> {
     pub count: Count,
     /// Told how far it is; an error ends it.
     pub watch: &'o dyn Fn(Progress) -> Result<()>,
-    /// Sees the copy while it is not encrypted yet, and may refuse it.
-    pub examine: &'o dyn Fn(&Path) -> Result<()>,
+    /// Sees the copy while it is not encrypted yet, and where it will go; may refuse it.
+    pub examine: &'o dyn Fn(&Path, &Path) -> Result<()>,
 }
 
 /// Makes a backup from one fixed state of the unit.
@@ -143,7 +150,7 @@ pub fn make(source: Source<'_>, order: &Order<'_>) -> Result<Backup> {
         true => Some(db::read_file(&plain.path, schema, clock, "backup", order.count)?),
         false => None,
     };
-    (order.examine)(&plain.path)?;
+    (order.examine)(&plain.path, &target)?;
     let checked_at = Instant::now();
     let mut seconds = Seconds {
         copying: plain.copying.as_secs_f64(),

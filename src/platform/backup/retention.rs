@@ -29,7 +29,7 @@ pub fn superseded(times: &[Time], keep: Keep, now: Time) -> BTreeSet<Time> {
     let all: BTreeSet<Time> = times.iter().copied().collect();
     let is_fresh = |time: &&Time| **time > now.plus_seconds(-FRESH_S);
     let mut kept: BTreeSet<Time> = all.iter().filter(is_fresh).chain(all.last()).copied().collect();
-    kept.extend(last_of_each(&all, keep.daily, |time| date(time)));
+    kept.extend(last_of_each(&all, keep.daily, date));
     kept.extend(last_of_each(&all, keep.weekly, |time| {
         let week = date(time).iso_week_date();
         (week.year(), week.week())

@@ -1,5 +1,6 @@
 //! What can be set about backups.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -53,6 +54,19 @@ const LONGEST: Duration = Duration::from_secs(366 * SECONDS_A_DAY);
 impl Every {
     pub const fn days(days: u64) -> Every {
         Every(Some(Duration::from_secs(days * SECONDS_A_DAY)))
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Every(Some(time)) = self else { return f.write_str("off") };
+        let (number, unit) = match time.as_secs() {
+            s if s.is_multiple_of(SECONDS_A_DAY) => (s / SECONDS_A_DAY, "day"),
+            s if s.is_multiple_of(3600) => (s / 3600, "hour"),
+            s if s.is_multiple_of(60) => (s / 60, "minute"),
+            s => (s, "second"),
+        };
+        write!(f, "every {number} {unit}{}", if number == 1 { "" } else { "s" })
     }
 }
 
