@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::pack::{read_sha256, sha256, sha256_path};
-use super::unpack::{Identities, Wrapping, has_companions, unpack, wrapping_of};
+use super::unpack::{Identities, Wrapping, has_companions, must_be_whole, unpack, wrapping_of};
 use super::{Count, Scratch};
 use crate::platform::clock::{Clock, Time};
 use crate::platform::db::{self, Schema};
@@ -43,11 +43,13 @@ pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Pat
     let around = wrapping_of(file)?;
     let sha256_matches = check_sha256(file)?;
     let bytes = fs::metadata(file).map_err(|e| Error::internal(&format!("reading {}", file.display()), e))?.len();
+    // A plain file that is complete by itself can be read where it is.
+    let in_place = around == Wrapping::default() && !has_companions(file);
     if around == Wrapping::default() {
         db::must_be_ours(file)?;
     }
-    // A plain file that is complete by itself can be read where it is.
-    let (scratch, wrapping) = if around == Wrapping::default() && !has_companions(file) && !db::wants_wal(file)? {
+    let (scratch, wrapping) = if in_place && !db::wants_wal(file)? {
+        must_be_whole(file)?;
         (None, around)
     } else {
         let scratch = Scratch::within(room, "inspect")?;

@@ -140,7 +140,7 @@ pub fn make(source: Source<'_>, order: &Order<'_>) -> Result<Backup> {
     // What will be encrypted must not lie open where the backup goes: that may be anybody's disk.
     let room = if wrapping.encrypted { &*room(folder)? } else { beside };
     let plain = files::unfinished(&room.join("ashlar.db"));
-    let plain = Plain::copy(source, &plain, order.watch)?;
+    let plain = Plain::copy(source, made_at, &plain, order.watch)?;
     let schema_version = db::schema_version(&plain.path)?;
     let target = match order.to.is_dir() {
         true => order.to.join(Name { at: made_at, schema_version, wrapping }.to_string()),
@@ -180,7 +180,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn copy(source: Source<'_>, path: &Path, watch: &dyn Fn(Progress) -> Result<()>) -> Result<Plain> {
+    fn copy(source: Source<'_>, at: Time, path: &Path, watch: &dyn Fn(Progress) -> Result<()>) -> Result<Plain> {
         let start = Instant::now();
         let copied_at = Cell::new(start);
         let watch = |done_bytes, total_bytes| {
@@ -189,8 +189,8 @@ impl Plain {
             watch(Progress { step, done_bytes, total_bytes })
         };
         let held = match source {
-            Source::Closed(folder, schema, clock) => db::copy_database(folder, schema, clock, path, &watch)?,
-            Source::Open(database) => database.copy(path, &watch)?,
+            Source::Closed(folder, schema, _) => db::copy_database(folder, schema, at, path, &watch)?,
+            Source::Open(database) => database.copy(at, path, &watch)?,
         };
         let copied_at = copied_at.get();
         Ok(Plain { path: path.to_owned(), copying: copied_at - start, copied_at, _held: held })

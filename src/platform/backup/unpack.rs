@@ -106,6 +106,17 @@ pub fn wrapping_of(file: &Path) -> Result<Wrapping> {
     })
 }
 
+/// Refuses the plain database `file` if it is shorter than its own header says: SQLite would take what is missing at its
+/// end for empty.
+pub(super) fn must_be_whole(file: &Path) -> Result<()> {
+    let about = About(file);
+    let mut header = Vec::new();
+    let from = about.open()?;
+    (&from).take(SQLITE_HEADER_BYTES as u64).read_to_end(&mut header).map_err(|e| about.broken(&e))?;
+    let found = from.metadata().map_err(|e| about.broken(&e))?.len();
+    about.must_reach(found, about.announced(&header)?)
+}
+
 /// Whether SQLite keeps part of the database `file` beside it.
 pub(super) fn has_companions(file: &Path) -> bool {
     ["-wal", "-journal"].iter().any(|suffix| Path::new(&format!("{}{suffix}", file.display())).exists())
@@ -187,7 +198,7 @@ impl About<'_> {
         let mut header = mark.to_vec();
         let wanted = (SQLITE_HEADER_BYTES - mark.len()) as u64;
         rest.by_ref().take(wanted).read_to_end(&mut header).map_err(|e| self.broken(&e))?;
-        let announced = announced_bytes(&header).ok_or_else(|| self.no_backup("has a damaged header"))?;
+        let announced = self.announced(&header)?;
         to.write_all(&header).map_err(failed)?;
         let mut done = header.len() as u64;
         let mut piece = vec![0; PIECE_BYTES];
@@ -204,10 +215,18 @@ impl About<'_> {
             }
             to.write_all(&piece[..read]).map_err(failed)?;
         }
-        if done < announced {
-            return Err(self.no_backup(&format!("is cut off: {done} of {announced} bytes are there")));
+        self.must_reach(done, announced)
+    }
+
+    fn announced(&self, header: &[u8]) -> Result<u64> {
+        announced_bytes(header).ok_or_else(|| self.no_backup("has a damaged header"))
+    }
+
+    fn must_reach(&self, found: u64, announced: u64) -> Result<()> {
+        match found < announced {
+            true => Err(self.no_backup(&format!("is cut off: {found} of {announced} bytes are there"))),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn no_backup(&self, what: &str) -> Error {

@@ -48,7 +48,7 @@ pub use writer::UnitOfWork;
 use connection::BUSY_TIMEOUT;
 
 use super::actor::Actor;
-use super::clock::Clock;
+use super::clock::{Clock, Time};
 use super::error::{Error, Result};
 
 /// What the unit is, since it was made.
@@ -176,9 +176,9 @@ impl Database {
     }
 
     /// As [`copy_database`], for the process that has it open.
-    pub fn copy(&self, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
-        let Inner { folder, schema, clock, .. } = &*self.inner;
-        copy_of(&open_raw(&folder.database())?, schema, clock, unfinished, watch)
+    pub fn copy(&self, at: Time, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
+        let Inner { folder, schema, .. } = &*self.inner;
+        copy_of(&open_raw(&folder.database())?, schema, at, unfinished, watch)
     }
 
     pub fn folder(&self) -> &Folder {
@@ -208,20 +208,14 @@ impl Database {
     }
 }
 
-/// Makes a copy of the unit's database named `unfinished`, checked and with what it says of itself, from a connection of
-/// its own. What is returned keeps others from removing it.
+/// Makes a copy of the unit's database named `unfinished`, checked, which says of itself that it was made `at` this moment,
+/// from a connection of its own. What is returned keeps others from removing it.
 ///
 /// # Errors
 /// If `unfinished` exists or can't be written, or the copy is not sound, or one of its tables is missing or belongs to
 /// nobody; nothing is left there then. Not for a process that has the database open: it looks at the file, and closing
 /// that handle drops SQLite's locks.
-pub fn copy_database(
-    folder: &Folder,
-    schema: &Schema,
-    clock: &Clock,
-    unfinished: &Path,
-    watch: Watch<'_>,
-) -> Result<File> {
+pub fn copy_database(folder: &Folder, schema: &Schema, at: Time, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
     let _entry = folder.enter()?;
     let path = folder.database();
     if !folder.has_database()? {
@@ -229,14 +223,13 @@ pub fn copy_database(
     }
     let source = open_raw(&path)?;
     migrate::recognise(&source, schema, &path)?;
-    copy_of(&source, schema, clock, unfinished, watch)
+    copy_of(&source, schema, at, unfinished, watch)
 }
 
-fn copy_of(source: &Connection, schema: &Schema, clock: &Clock, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
-    let now = clock.now();
+fn copy_of(source: &Connection, schema: &Schema, at: Time, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
     copy::to_unfinished(source, unfinished, watch, |copy| {
         health::must_be_owned(copy, schema)?;
-        stamp::stamp(copy, now)
+        stamp::stamp(copy, at)
     })
 }
 
