@@ -57,10 +57,12 @@ impl Checkpointer {
             // The WAL has started over.
             *self = Checkpointer { next_at: WAL_PAGES, moved: 0 };
         }
-        if pages >= 2 * WAL_PAGES && pages >= self.next_at {
-            self.note(|| waiting(connection, RESTART_WAIT, "PRAGMA wal_checkpoint(RESTART)"));
-        } else if pages >= self.next_at {
+        if pages >= self.next_at {
             self.passive(connection);
+            // Only where little is held back: a reader that stays, such as a backup, would not go in that time.
+            if pages >= 2 * WAL_PAGES && pages - self.moved <= RETRY_PAGES {
+                self.note(|| waiting(connection, RESTART_WAIT, "PRAGMA wal_checkpoint(RESTART)"));
+            }
         }
     }
 

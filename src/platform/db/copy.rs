@@ -10,6 +10,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fatal::Fatal;
+use super::pace::paced;
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
 
@@ -19,9 +20,6 @@ pub type Watch<'w> = &'w dyn Fn(u64, u64) -> Result<()>;
 /// What nobody watches.
 pub(super) const UNWATCHED: Watch<'static> = &|_, _| Ok(());
 
-/// Pages copied between two syncs. A commit's fsync may have to wait for what others have written and not yet synced:
-/// so it is never much.
-const PIECE_PAGES: c_int = 256;
 /// Pages that each side of a copy keeps in memory, in KiB.
 const COPY_CACHE_KIB: i64 = 2 * 1024;
 
@@ -101,19 +99,18 @@ fn in_pieces(source: &Connection, target: &mut Connection, held: &File, watch: W
     super::migrate::must_have_schema(&snapshot).map_err(|e| failed(doing, e))?;
     let page_bytes: u32 = snapshot.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(|e| failed(doing, e))?;
     let backup = Backup::new(&snapshot, target).map_err(|e| failed(doing, e))?;
-    loop {
-        let step = backup.step(PIECE_PAGES).map_err(|e| failed(doing, e))?;
-        held.sync_data().map_err(|e| files::failed(doing, e))?;
+    let bytes = |pages: c_int| u64::try_from(pages).unwrap_or(0) * u64::from(page_bytes);
+    paced(held, |pages| {
+        let step = backup.step(pages).map_err(|e| failed(doing, e))?;
         let progress = backup.progress();
-        let bytes = |pages: c_int| u64::try_from(pages).unwrap_or(0) * u64::from(page_bytes);
         watch(bytes(progress.pagecount - progress.remaining), bytes(progress.pagecount))?;
         match step {
-            StepResult::Done => return Ok(()),
-            StepResult::More => {}
+            StepResult::Done => Ok(false),
+            StepResult::More => Ok(true),
             // Nothing, or not all of it, was copied then; an empty database would pass each check.
-            other => return Err(locked(doing, other)),
+            other => Err(locked(doing, other)),
         }
-    }
+    })
 }
 
 /// Copies all pages in one go, from a file that nobody changes.

@@ -12,6 +12,7 @@ mod folder;
 mod health;
 mod meter;
 mod migrate;
+mod pace;
 mod readers;
 mod replace;
 mod schema;
