@@ -9,6 +9,7 @@ use crate::modules::profiles::Profiles;
 use crate::modules::users::Users;
 use crate::platform::audit::{self, AuditApi};
 use crate::platform::auth::Auth;
+use crate::platform::backup::Keeper;
 use crate::platform::config::Settings;
 use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
 use crate::platform::error::Result;
@@ -40,6 +41,7 @@ fn platform_declarations() -> Vec<Declaration> {
     vec![
         part("audit", "Who did what to which record"),
         part("auth", "Passwords, sessions and links: what lets people in"),
+        part("backup", "Which backups were proven restorable, and when"),
         part("db", "What the unit is, and how often it was restored"),
         part("http", "Answers that are kept, so that a repeated request happens once"),
     ]
@@ -63,7 +65,11 @@ pub fn map(schema: &Schema, matrix: Vec<Use>) -> ModuleMap {
 /// Puts the modules and the platform together over an open database.
 pub fn compose(database: Database, settings: &Settings) -> App {
     let modules: Arc<[Box<dyn Module>]> = modules().into();
-    let nav = Nav { main: console::NAV.to_vec(), modules: modules.iter().filter_map(|m| m.nav()).collect() };
+    let nav = Nav {
+        main: console::NAV.to_vec(),
+        owners: console::OWNERS_NAV.to_vec(),
+        modules: modules.iter().filter_map(|m| m.nav()).collect(),
+    };
     let auth = Auth::new(Arc::new(Users), settings.attempts);
     let viewer: FindViewer = Arc::new(|snapshot, who| {
         let name = Profiles.of(snapshot, who.user)?.display_name.to_string();
@@ -79,7 +85,8 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         connections: Arc::default(),
     };
     let origin = settings.origin().into();
-    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin }
+    let backups = Keeper::new(settings.backups.clone());
+    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin, backups }
 }
 
 /// Everything that answers requests; `matrix` is what [`prove`] found.

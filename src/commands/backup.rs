@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{people, print};
+use super::progress::Bar;
+use super::{people, print, settings};
 use crate::app;
 use crate::modules::users::Users;
-use crate::platform::backup;
+use crate::platform::backup::{self, Order, Packing, Recipient, Source};
 use crate::platform::clock::Clock;
 use crate::platform::db::Folder;
 use crate::platform::error::Result;
@@ -15,12 +16,18 @@ use crate::platform::error::Result;
 /// Copy the whole unit to one file, also while the server runs.
 ///
 /// The file is one fixed state: what is saved after the start is not in it. It is checked and written to the disk, and
-/// only then bears its name; a file that is there already is never written over.
+/// only then bears its name; a file that is there already is never written over. Its SHA-256 stands beside it.
 #[derive(Debug, clap::Args)]
 pub struct Backup {
-    /// The file to make; it must not exist yet
-    #[arg(long, value_name = "FILE")]
-    to: PathBuf,
+    /// The file to make, or the folder in which it gets a name of its own [default: where backups are kept]
+    #[arg(long, value_name = "FILE|FOLDER")]
+    to: Option<PathBuf>,
+    /// Compress it with zstd, also where the settings don't say so
+    #[arg(long)]
+    compress: bool,
+    /// Encrypt it for this public key of `age-keygen`, instead of whom the settings name; can be given again
+    #[arg(long = "recipient", value_name = "age1…")]
+    recipients: Vec<Recipient>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -29,8 +36,30 @@ pub struct Backup {
 impl Backup {
     pub fn run(self, data: &Path) -> Result<()> {
         let folder = Folder::at(data)?;
+        let settings = settings(&folder)?.backups;
         let (schema, _) = app::prove()?;
-        let made = backup::make(&folder, &schema, &Clock::system(), &self.to, |snapshot| Users.count(snapshot))?;
+        let packing = Packing {
+            compress: self.compress || settings.packing.compress,
+            recipients: if self.recipients.is_empty() { settings.packing.recipients.clone() } else { self.recipients },
+        };
+        let to = match self.to {
+            Some(to) => to,
+            None => settings.folder_of(&folder)?,
+        };
+        let bar = Bar::default();
+        let order = Order {
+            to: &to,
+            packing: &packing,
+            count: |snapshot| Users.count(snapshot),
+            watch: &|progress| {
+                bar.show(progress);
+                Ok(())
+            },
+            examine: &|_, _| Ok(()),
+        };
+        let made = backup::make(Source::Closed(&folder, &schema, &Clock::system()), &order);
+        bar.clear();
+        let made = made?;
         if self.json {
             return print(json!(made));
         }

@@ -5,9 +5,11 @@ mod doctor;
 mod migrate;
 mod modules;
 mod openapi;
+mod progress;
 mod restore;
 mod serve;
 mod user;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,11 +39,12 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the unit: API, pages and background work
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Look after people, also while the server runs
     User(user::User),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Verify(verify::Verify),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
     Modules(modules::Modules),
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         Command::User(user) => user.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Backup(backup) => backup.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => restore.run(&data).map(|()| ExitCode::SUCCESS),
+        Command::Verify(verify) => verify.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Doctor(doctor) => doctor.run(&data),
         Command::Migrate(migrate) => migrate.run(&data),
         Command::Modules(modules) => modules.run().map(|()| ExitCode::SUCCESS),

@@ -19,7 +19,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::{Limits, ListenerStats, Peer, Service, raise_file_limit};
 use crate::platform::replica::{Planned, Replica};
 use crate::platform::{http, telemetry};
-use crate::use_cases::{App, set_up};
+use crate::use_cases::{App, backups, set_up};
 
 /// Work off the serving threads may go on so long after all else has stopped.
 const STRAGGLERS: Duration = Duration::from_secs(2);
@@ -94,6 +94,7 @@ async fn serve(
 ) -> Result<()> {
     let stop = stop_signal()?;
     let background = tokio::spawn(background(app.clone()));
+    let backups = tokio::spawn(backups::keep(app.clone()));
     if let Some(listener) = metrics_listener {
         let clock = app.platform.database.clock().clone();
         let figures = Service::new(telemetry::open_route(&app.platform), settings.site.clone(), clock);
@@ -106,6 +107,8 @@ async fn serve(
     let drained = listen(listener, service, settings.clone(), app.platform.connections.clone(), stop).await;
     tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
     background.abort();
+    backups.abort();
+    app.backups.stop();
     Ok(())
 }
 

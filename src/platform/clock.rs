@@ -33,6 +33,14 @@ impl Time {
         self.timestamp().strftime("%Y%m%dT%H%M%SZ").to_string()
     }
 
+    /// What [`Time::to_compact`] wrote.
+    pub fn from_compact(text: &str) -> Option<Self> {
+        let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+        let time = Time::from_ms(jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?.as_millisecond());
+        // Written in one way only: no signs, spaces or shorter numbers.
+        (time.to_compact() == text).then_some(time)
+    }
+
     fn timestamp(self) -> jiff::Timestamp {
         // The range of `from_ms` lies within jiff's.
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)

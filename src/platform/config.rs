@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::addresses::Network;
 use super::auth::AttemptLimits;
+use super::backup::{BackupSettings, Every, Keep, Packing, Recipient};
 use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Limits, Proxies, SiteSettings};
@@ -79,6 +80,38 @@ pub struct Options {
     /// Sign-ups a minute from one address [default: 60]
     #[arg(long, env = "ASHLAR_SIGN_UPS_PER_ADDRESS", value_name = "N")]
     pub sign_ups_per_address: Option<NonZeroU32>,
+
+    /// How often a backup is made: 12 hours, or off [default: 1 day]
+    #[arg(long, env = "ASHLAR_BACKUP_EVERY", value_name = "TIME")]
+    pub backup_every: Option<Every>,
+
+    /// Where backups are kept; it must exist [default: DIR/backups, which is made]
+    #[arg(long, env = "ASHLAR_BACKUP_FOLDER", value_name = "FOLDER")]
+    pub backup_folder: Option<PathBuf>,
+
+    /// Days of which the last backup is kept [default: 7]
+    #[arg(long, env = "ASHLAR_BACKUP_KEEP_DAILY", value_name = "N")]
+    pub backup_keep_daily: Option<u32>,
+
+    /// Weeks of which the last backup is kept [default: 4]
+    #[arg(long, env = "ASHLAR_BACKUP_KEEP_WEEKLY", value_name = "N")]
+    pub backup_keep_weekly: Option<u32>,
+
+    /// Months of which the last backup is kept [default: 12]
+    #[arg(long, env = "ASHLAR_BACKUP_KEEP_MONTHLY", value_name = "N")]
+    pub backup_keep_monthly: Option<u32>,
+
+    /// Whether backups are compressed with zstd [default: false]
+    #[arg(long, env = "ASHLAR_BACKUP_COMPRESS", value_name = "true|false")]
+    pub backup_compress: Option<bool>,
+
+    /// Whom backups are encrypted for, separated by commas: public keys of `age-keygen` [default: nobody]
+    #[arg(long, env = "ASHLAR_BACKUP_RECIPIENTS", value_name = "age1…,…", value_delimiter = ',')]
+    pub backup_recipients: Option<Vec<Recipient>>,
+
+    /// How often the newest backup is restored for a trial: 30 days, or off [default: 7 days]
+    #[arg(long, env = "ASHLAR_DRILL_EVERY", value_name = "TIME")]
+    pub drill_every: Option<Every>,
 }
 
 /// Settings as they hold.
@@ -93,6 +126,7 @@ pub struct Settings {
     pub attempts: AttemptLimits,
     pub database: Tuning,
     pub replica: ReplicaSettings,
+    pub backups: BackupSettings,
 }
 
 /// Who copies the database's changes elsewhere.
@@ -136,6 +170,21 @@ impl Settings {
             Some(url) => ReplicaSettings::Ours { url, schedule },
         };
         let (tuning, limits) = (Tuning::default(), Limits::default());
+        let keep = Keep::default();
+        let backups = BackupSettings {
+            every: flags.backup_every.or(file.backup_every).unwrap_or(Every::days(1)),
+            folder: flags.backup_folder.or(file.backup_folder),
+            keep: Keep {
+                daily: flags.backup_keep_daily.or(file.backup_keep_daily).unwrap_or(keep.daily),
+                weekly: flags.backup_keep_weekly.or(file.backup_keep_weekly).unwrap_or(keep.weekly),
+                monthly: flags.backup_keep_monthly.or(file.backup_keep_monthly).unwrap_or(keep.monthly),
+            },
+            packing: Packing {
+                compress: flags.backup_compress.or(file.backup_compress).unwrap_or(false),
+                recipients: flags.backup_recipients.or(file.backup_recipients).unwrap_or_default(),
+            },
+            drill_every: flags.drill_every.or(file.drill_every).unwrap_or(Every::days(7)),
+        };
         Ok(Settings {
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
@@ -152,6 +201,7 @@ impl Settings {
                 ..tuning
             },
             replica,
+            backups,
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),
                 sign_in_per_account: flags.sign_ins_per_account.or(file.sign_ins_per_account).unwrap_or(per_minute(10)),

@@ -4,6 +4,21 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::error::Error;
+
+/// A fault with a file; [`Error::DiskFull`] where there is no room for it.
+pub fn failed(doing: &str, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull,
+        _ => Error::internal(doing, error),
+    }
+}
+
+/// What is there already is never written over.
+pub fn is_taken(path: &Path) -> Error {
+    Error::Internal(format!("{} exists already; name another file", path.display()))
+}
+
 /// The name beside `target` under which it is made: it bears its own only once it is whole.
 pub fn unfinished(target: &Path) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();

@@ -1,11 +1,13 @@
 //! What spans modules: each use case is one unit of work, and stands in one file with its route.
 
 pub mod add_person;
+pub mod backups;
 pub mod change_password;
 pub mod change_person;
 pub mod close_account;
 pub mod console;
 pub mod doctor;
+pub mod drill;
 pub mod export_person;
 mod meta;
 pub mod module_map;
@@ -28,6 +30,7 @@ use crate::modules::billing::{Account, Billing};
 use crate::modules::profiles::{Profile, Profiles};
 use crate::modules::users::{User, Users};
 use crate::platform::Platform;
+use crate::platform::backup::Keeper;
 use crate::platform::db::Snapshot;
 use crate::platform::error::Result;
 use crate::platform::http::{self, Routes, on};
@@ -43,6 +46,7 @@ pub struct App {
     pub billing: Billing,
     /// Every module, whatever it is, in order of name.
     pub modules: Arc<[Box<dyn Module>]>,
+    pub backups: Keeper,
     /// How browsers reach this server: `https://ashlar.example.org`.
     pub origin: Arc<str>,
 }
@@ -97,6 +101,7 @@ pub fn routes(app: &App) -> Option<Routes> {
         on(app).post(sign_up::post).at(at!("api" / "sign-up")),
         on(app).get(sessions::list).post(sign_in::post).delete(sessions::end_all).at(at!("api" / "sessions")),
         on(app).delete(sessions::end).at(at!("api" / "sessions" / String)),
+        on(app).get(backups::list).post(backups::post).at(at!("api" / "backups")),
     ])
 }
 
@@ -123,6 +128,8 @@ pub fn routes(app: &App) -> Option<Routes> {
         export_person::get,
         password_link::issue,
         password_link::redeem,
+        backups::list,
+        backups::post,
     ),
     components(schemas(Person, User, Profile, Account))
 )]

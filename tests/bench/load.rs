@@ -1,7 +1,7 @@
 //! A client that makes as little work as it can: prepared requests, answers read by their length.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,6 +60,44 @@ pub fn run(
         let per_second = latencies_us.len() as f64 / start.elapsed().as_secs_f64();
         latencies_us.sort_unstable();
         Answers { per_second, latencies_us }
+    })
+}
+
+/// Sends `per_second` requests a second until told to stop. Each is due at its moment whatever became of those before,
+/// and its latency counts from there: whoever waits behind a slow one is counted too.
+pub fn paced(
+    server: SocketAddr,
+    per_second: u32,
+    stop: &AtomicBool,
+    request: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+) -> Answers {
+    const CONNECTIONS: u64 = 32;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let start = tokio::time::Instant::now();
+        let one = |connection: u64| {
+            let request = &request;
+            async move {
+                let mut stream = TcpStream::connect(server).await.expect("a connection");
+                stream.set_nodelay(true).expect("no delay");
+                let (mut latencies, mut buffer) = (Vec::new(), Vec::with_capacity(64 * 1024));
+                for n in (connection..).step_by(CONNECTIONS as usize) {
+                    let due = start + Duration::from_secs_f64(n as f64 / f64::from(per_second));
+                    tokio::time::sleep_until(due).await;
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    stream.write_all(&request(n)).await.expect("sent");
+                    answer(&mut stream, &mut buffer).await;
+                    latencies.push(due.elapsed().as_micros() as u32);
+                }
+                latencies
+            }
+        };
+        let all = futures_util::future::join_all((0..CONNECTIONS).map(one)).await;
+        let mut latencies_us: Vec<u32> = all.into_iter().flatten().collect();
+        latencies_us.sort_unstable();
+        Answers { per_second: latencies_us.len() as f64 / start.elapsed().as_secs_f64(), latencies_us }
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Absolute figures depend on the machine and its mood; ratios come from alternating runs of one sitting.
 
+mod backup;
 mod load;
 mod unit;
 
@@ -29,7 +30,7 @@ fn main() {
     let long = std::env::args().any(|arg| arg == "--long");
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let mut table = Table::default();
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("writes", writes),
         ("durability", durability),
         ("reads", reads),
@@ -37,6 +38,7 @@ fn main() {
         ("sign-ins", sign_ins),
         ("growth", growth),
         ("footprint", footprint),
+        ("backup", backup::backup),
     ];
     for (name, part) in parts {
         if only.as_deref().is_none_or(|only| only == name) {

@@ -37,6 +37,7 @@ impl Server {
             command.args(rest).arg(ashlar);
         }
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--sign-ins-per-address", "10000000"]);
+        command.args(["--backup-every", "off", "--drill-every", "off"]);
         command.args(["--sign-ins-per-account", "10000000", "--data"]).arg(folder).args(args);
         let start = Instant::now();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
@@ -53,9 +54,18 @@ impl Server {
 
     /// One answer's body.
     pub fn text(&self, path: &str, token: Option<&str>) -> String {
+        self.answer(super::load::get(path, token))
+    }
+
+    /// The body of the answer to a `POST` without one.
+    pub fn post(&self, path: &str, token: &str) -> String {
+        self.answer(super::load::post(path, Some(token), ""))
+    }
+
+    fn answer(&self, request: Vec<u8>) -> String {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(self.address).expect("a connection");
-        let request = String::from_utf8(super::load::get(path, token)).expect("text");
+        let request = String::from_utf8(request).expect("text");
         let request = request.replacen("\r\n", "\r\nConnection: close\r\n", 1);
         stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = String::new();
@@ -72,9 +82,7 @@ impl Server {
 
     /// Memory of the process in MB: what of it is in use now.
     pub fn memory_mb(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+        memory_mb(self.pid())
     }
 
     pub fn pid(&self) -> u32 {
@@ -89,6 +97,13 @@ impl Server {
     pub fn wait(mut self) {
         self.child.wait().expect("it stops");
     }
+}
+
+/// Memory of a process in MB: what of it is in use now.
+pub fn memory_mb(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
 }
 
 /// A unit in this process.

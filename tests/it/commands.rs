@@ -74,7 +74,8 @@ async fn a_backup_beside_a_server_is_one_whole_file() {
     assert_eq!(made["bytes"], fs::metadata(&file).unwrap().len());
     assert_eq!(made["path"], file.to_str().unwrap());
     assert!(made["schema_version"].as_i64().unwrap() > 0);
-    assert_eq!(fs::read_dir(kept.path()).unwrap().count(), 1, "something else was left there");
+    let left: BTreeSet<_> = fs::read_dir(kept.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, BTreeSet::from(["unit.db".into(), "unit.db.sha256".into()]), "something else was left there");
 }
 
 #[test]
@@ -216,8 +217,11 @@ fn a_backup_killed_at_any_moment_leaves_nothing_that_looks_like_one() {
 
     backup(unit.path(), &kept.path().join("last.db"));
 
-    let left = fs::read_dir(kept.path()).unwrap().count();
-    assert_eq!(left, whole + 1, "what was left unfinished is still there");
+    // A SHA-256 never comes before its backup; a kill between the two leaves a backup without one.
+    let is_sha256 = |path: &Path| path.extension().is_some_and(|e| e == "sha256");
+    let (sums, backups): (Vec<_>, Vec<_>) = content(kept.path()).into_iter().partition(|(path, _)| is_sha256(path));
+    assert_eq!(backups.len(), whole + 1, "what was left unfinished is still there");
+    assert!(sums.iter().all(|(sum, _)| sum.with_extension("").exists()), "a SHA-256 of nothing");
     hits.must_be_of_each_kind();
 }
 
@@ -627,7 +631,7 @@ fn wrong_values_exit_1_with_the_field_and_wrong_usage_exits_2() {
         assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
         assert!(text.contains(field), "{text}");
     }
-    for args in [&["user", "create"][..], &["user", "list", "--nonsense"], &["nonsense"], &["backup"]] {
+    for args in [&["user", "create"][..], &["user", "list", "--nonsense"], &["nonsense"], &["verify"]] {
         assert_eq!(ashlar(unit.path(), args).status.code(), Some(2), "{args:?}");
     }
     assert_eq!(people(unit.path()).len(), 1);

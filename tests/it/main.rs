@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test can't go on without may panic")]
 
 mod audit;
+mod backups;
 mod bad_input;
 mod boundaries;
 mod browser;

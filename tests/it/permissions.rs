@@ -26,6 +26,8 @@ const MATRIX: &[(&str, [u16; 7])] = &[
     ("GET /api/people/{id}/export", [401, 200, 403, 200, 200, 401, 401]),
     ("POST /api/people/{id}/password-link", [401, 403, 403, 201, 201, 401, 401]),
     ("GET /api/audit", [401, 403, 403, 200, 200, 401, 401]),
+    ("GET /api/backups", [401, 403, 403, 403, 200, 401, 401]),
+    ("POST /api/backups", [401, 403, 403, 403, 201, 401, 401]),
     ("GET /metrics", [401, 403, 403, 200, 200, 401, 401]),
     // These end what the others need, so they come last.
     ("DELETE /api/people/{id}", [401, 403, 403, 204, 204, 401, 401]),

@@ -198,6 +198,8 @@ impl TestApp {
             .env("ASHLAR_SIGN_INS_PER_ADDRESS", "100000")
             .env("ASHLAR_SIGN_INS_PER_ACCOUNT", "100000")
             .env("ASHLAR_LOG", "warn")
+            .env("ASHLAR_BACKUP_EVERY", "off")
+            .env("ASHLAR_DRILL_EVERY", "off")
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
             .arg("--data")

@@ -1,57 +1,267 @@
 //! Backup and restore: the whole unit as one file, made while the server runs.
+//!
+//! Owns `drills`.
 
+mod drills;
+mod inspect;
+mod keeper;
+mod name;
+mod pack;
 mod restore;
+mod retention;
+mod scratch;
+mod settings;
+mod sqlite;
+mod unpack;
 
+use std::cell::Cell;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+pub use drills::{Drill, Kind, last_drill, last_proof, proofs, record_drill};
+pub use inspect::{Contents, inspect};
+pub use keeper::{Failure, Keeper, Kept, Turn};
+pub use name::Name;
+pub use pack::{Packing, Recipient};
 pub use restore::Staged;
+pub use retention::{Keep, superseded};
+pub use scratch::Scratch;
+pub use settings::{BackupSettings, Every};
+pub use unpack::{Identities, Wrapping, unpack, wrapping_of};
 
-use super::clock::Clock;
-use super::db::{self, Folder, Schema, Snapshot};
+use super::clock::{Clock, Time};
+use super::db::{self, Database, Folder, Schema, Snapshot};
 use super::error::{Error, Result};
 use super::files;
 
+/// Counts the people in a database.
+pub type Count = fn(&Snapshot<'_>) -> Result<i64>;
+
 /// A backup as it lies on the disk.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct Backup {
     pub path: PathBuf,
     pub bytes: u64,
+    pub made_at: Time,
     /// How many migrations it has seen.
     pub schema_version: i32,
     /// What is asked of it; none where it is of an older schema.
     pub people: Option<i64>,
+    #[serde(flatten)]
+    pub wrapping: Wrapping,
+    /// Of the file, in hex; it stands beside it too.
+    pub sha256: String,
+    /// How long each step took, in seconds.
+    pub seconds: Seconds,
 }
 
-/// Copies the unit's database to `target`, from one fixed state of it; `count` counts the people in the copy.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+pub struct Seconds {
+    pub copying: f64,
+    pub checking: f64,
+    /// Compressing, encrypting and the SHA-256.
+    pub packing: f64,
+}
+
+/// What is being done, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub step: Step,
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+}
+
+impl Progress {
+    /// How much of this step is done, in percent.
+    pub fn percent(&self) -> u64 {
+        self.done_bytes.saturating_mul(100) / self.total_bytes.max(1)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Copying,
+    Checking,
+    Packing,
+    /// Restoring it somewhere else, to see whether that can be done.
+    Proving,
+}
+
+impl Step {
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Copying => "copying",
+            Step::Checking => "checking",
+            Step::Packing => "packing",
+            Step::Proving => "trying to restore",
+        }
+    }
+}
+
+/// Where a backup comes from.
+#[derive(Clone, Copy)]
+pub enum Source<'s> {
+    /// A unit that this process does not have open.
+    Closed(&'s Folder, &'s Schema, &'s Clock),
+    /// One that it has.
+    Open(&'s Database),
+}
+
+/// What backup to make.
+pub struct Order<'o> {
+    /// The file to make, or the folder where it gets a name of its own.
+    pub to: &'o Path,
+    pub packing: &'o Packing,
+    pub count: Count,
+    /// Told how far it is; an error ends it.
+    pub watch: &'o dyn Fn(Progress) -> Result<()>,
+    /// Sees the copy while it is not encrypted yet, and where it will go; may refuse it.
+    pub examine: &'o dyn Fn(&Path, &Path) -> Result<()>,
+}
+
+/// Makes a backup from one fixed state of the unit.
 ///
-/// It bears its name only once it is whole, checked and on the disk. What killed ones left there is removed.
+/// It bears its name only once it is whole, checked and on the disk; its `.sha256` comes last, so that there is none
+/// without its backup. What killed ones left is removed.
 ///
 /// # Errors
-/// If `target` exists or can't be written, or the copy is not sound; nothing is left there then.
-pub fn make(
-    folder: &Folder,
-    schema: &Schema,
-    clock: &Clock,
-    target: &Path,
-    count: impl FnOnce(&Snapshot<'_>) -> Result<i64>,
-) -> Result<Backup> {
-    let beside = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if target.file_name().is_none() || target.is_dir() {
-        return Err(Error::Internal(format!("{} is a folder; name a file with --to", target.display())));
-    }
-    if !beside.is_dir() {
-        let shown = beside.display();
-        return Err(Error::Internal(format!("the folder {shown} does not exist; make it with `mkdir -p {shown}`")));
-    }
+/// If the file exists or can't be written, or the copy is not sound; nothing is left there then.
+pub fn make(source: Source<'_>, order: &Order<'_>) -> Result<Backup> {
+    let (folder, schema, clock) = source.parts();
+    let made_at = clock.now();
     // Before anything is removed: what a killed restore left in a unit's folder may be needed.
-    drop(folder.enter()?);
-    files::remove_left_over(beside)
-        .map_err(|e| Error::internal(&format!("removing unfinished files in {}", beside.display()), e))?;
-    let bytes = db::copy_database(folder, schema, target)?;
-    let schema_version = db::schema_version(target)?;
+    if let Source::Closed(..) = source {
+        drop(folder.enter()?);
+    }
+    let beside = folder_of(order.to)?;
+    remove_left_over(beside)?;
+    let wrapping = order.packing.wrapping();
+    // What will be encrypted must not lie open where the backup goes: that may be anybody's disk.
+    let room = if wrapping.encrypted { &*room(folder)? } else { beside };
+    let plain = files::unfinished(&room.join("ashlar.db"));
+    let plain = Plain::copy(source, made_at, &plain, order.watch)?;
+    let schema_version = db::schema_version(&plain.path)?;
+    let target = match order.to.is_dir() {
+        true => order.to.join(Name { at: made_at, schema_version, wrapping }.to_string()),
+        false => order.to.to_owned(),
+    };
     let people = match schema_version == schema.version() {
-        true => Some(db::read_file(target, schema, clock, "backup", count)?),
+        true => Some(db::read_file(&plain.path, schema, clock, "backup", order.count)?),
         false => None,
     };
-    Ok(Backup { path: target.to_owned(), bytes, schema_version, people })
+    (order.examine)(&plain.path, &target)?;
+    let checked_at = Instant::now();
+    let mut seconds = Seconds {
+        copying: plain.copying.as_secs_f64(),
+        checking: (checked_at - plain.copied_at).as_secs_f64(),
+        packing: 0.0,
+    };
+    let (bytes, sha256) = keep(plain, &target, order)?;
+    seconds.packing = checked_at.elapsed().as_secs_f64();
+    Ok(Backup { path: target, bytes, made_at, schema_version, people, wrapping, sha256, seconds })
+}
+
+impl<'s> Source<'s> {
+    fn parts(self) -> (&'s Folder, &'s Schema, &'s Clock) {
+        match self {
+            Source::Closed(folder, schema, clock) => (folder, schema, clock),
+            Source::Open(database) => (database.folder(), database.schema(), database.clock()),
+        }
+    }
+}
+
+/// A copy without its name; dropped, it is removed.
+struct Plain {
+    path: PathBuf,
+    copying: Duration,
+    copied_at: Instant,
+    _held: File,
+}
+
+impl Plain {
+    fn copy(source: Source<'_>, at: Time, path: &Path, watch: &dyn Fn(Progress) -> Result<()>) -> Result<Plain> {
+        let start = Instant::now();
+        let copied_at = Cell::new(start);
+        let watch = |done_bytes, total_bytes| {
+            copied_at.set(Instant::now());
+            let step = if done_bytes < total_bytes { Step::Copying } else { Step::Checking };
+            watch(Progress { step, done_bytes, total_bytes })
+        };
+        let held = match source {
+            Source::Closed(folder, schema, _) => db::copy_database(folder, schema, at, path, &watch)?,
+            Source::Open(database) => database.copy(at, path, &watch)?,
+        };
+        let copied_at = copied_at.get();
+        Ok(Plain { path: path.to_owned(), copying: copied_at - start, copied_at, _held: held })
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        files::remove_database(&self.path);
+    }
+}
+
+/// Gives the copy the name `target`, packed as ordered; returns its size and SHA-256.
+fn keep(plain: Plain, target: &Path, order: &Order<'_>) -> Result<(u64, String)> {
+    for taken in [target.to_owned(), pack::sha256_path(target)] {
+        if taken.exists() {
+            return Err(files::is_taken(&taken));
+        }
+    }
+    let watch = |done_bytes, total_bytes| (order.watch)(Progress { step: Step::Packing, done_bytes, total_bytes });
+    let failed = |e| files::failed(&format!("writing {}", target.display()), e);
+    let sha256 = if order.packing.wrapping() == Wrapping::default() {
+        let sha256 = pack::sha256(&plain.path, &watch)?;
+        files::put_new(&plain.path, target).map_err(failed)?;
+        sha256
+    } else {
+        let unfinished = files::unfinished(target);
+        let packed = files::hold(&unfinished).map_err(failed)?;
+        // It holds the lock as long as the handle that is written to lives.
+        let kept = packed.try_clone().map_err(failed).and_then(|to| {
+            let sha256 = pack::pack(&plain.path, order.packing, to, &watch)?;
+            files::put_new(&unfinished, target).map_err(failed)?;
+            Ok(sha256)
+        });
+        if kept.is_err() {
+            files::remove_database(&unfinished);
+        }
+        kept?
+    };
+    pack::write_sha256(target, &sha256)?;
+    let bytes = fs::metadata(target).map_err(failed)?.len();
+    Ok((bytes, sha256))
+}
+
+/// The folder in which `to` is or will be.
+fn folder_of(to: &Path) -> Result<&Path> {
+    let beside = if to.is_dir() { to } else { to.parent().unwrap_or(Path::new("")) };
+    let beside = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
+    let shown = beside.display();
+    if !beside.exists() {
+        return Err(Error::Internal(format!("the folder {shown} does not exist; make it with `mkdir -p {shown}`")));
+    }
+    if !beside.is_dir() {
+        return Err(Error::Internal(format!("{shown} is not a folder; name another place for the backup")));
+    }
+    if to.exists() && !to.is_dir() {
+        return Err(files::is_taken(to));
+    }
+    Ok(beside)
+}
+
+/// The unit's own place for backups, and for what is made on the way to one; made where it is not there yet.
+pub fn room(folder: &Folder) -> Result<PathBuf> {
+    let room = folder.backups();
+    let failed = |e| files::failed(&format!("making {}", room.display()), e);
+    fs::create_dir_all(&room).and_then(|()| files::sync_folder(&room)).map_err(failed)?;
+    remove_left_over(&room)?;
+    Ok(room)
+}
+
+fn remove_left_over(folder: &Path) -> Result<()> {
+    files::remove_left_over(folder)
+        .map_err(|e| Error::internal(&format!("removing unfinished files in {}", folder.display()), e))
 }

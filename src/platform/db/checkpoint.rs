@@ -78,10 +78,12 @@ impl Checkpointer {
             // The WAL has started over.
             (self.next_at, self.moved) = (WAL_PAGES, 0);
         }
-        if pages >= 2 * WAL_PAGES && pages >= self.next_at {
-            self.restart(connection);
-        } else if pages >= self.next_at {
+        if pages >= self.next_at {
             self.passive(connection);
+            // Only where little is held back: a reader that stays, such as a backup, would not go in that time.
+            if pages >= 2 * WAL_PAGES && pages - self.moved <= RETRY_PAGES {
+                self.restart(connection);
+            }
         }
     }
 

@@ -2,13 +2,26 @@
 //!
 //! Source: <https://sqlite.org/backup.html>.
 
+use std::ffi::c_int;
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::fatal::Fatal;
+use super::pace::paced;
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
+
+/// Told after each piece how many bytes of how many are copied; an error ends the copying.
+pub type Watch<'w> = &'w dyn Fn(u64, u64) -> Result<()>;
+
+/// What nobody watches.
+pub(super) const UNWATCHED: Watch<'static> = &|_, _| Ok(());
+
+/// Pages that each side of a copy keeps in memory, in KiB.
+const COPY_CACHE_KIB: i64 = 2 * 1024;
 
 /// Writes a consistent copy of the database to `target` and returns its size in bytes.
 ///
@@ -18,21 +31,14 @@ use crate::platform::files;
 /// # Errors
 /// If `target` exists or can't be written, or the copy is not sound; nothing is left there then.
 pub fn to_file(source: &Connection, target: &Path) -> Result<u64> {
-    to_file_if(source, target, |_| Ok(()))
-}
-
-/// As [`to_file`], if `also` finds nothing wrong with the copy.
-pub fn to_file_if(source: &Connection, target: &Path, also: impl FnOnce(&Connection) -> Result<()>) -> Result<u64> {
-    let doing = format!("copying the database to {}", target.display());
     if target.exists() {
-        return Err(Error::Internal(format!("{} exists already; name another file", target.display())));
+        return Err(files::is_taken(target));
     }
+    let doing = format!("copying the database to {}", target.display());
     let unfinished = files::unfinished(target);
-    // Dropped only after the copy's connection: closing a handle drops the locks that SQLite has on the file.
-    let _held = files::hold(&unfinished).map_err(|e| Error::internal(&doing, e))?;
-    let copied = copy(source, &unfinished, also).and_then(|()| {
-        let size = std::fs::metadata(&unfinished).map_err(|e| Error::internal(&doing, e))?.len();
-        files::put_new(&unfinished, target).map_err(|e| Error::internal(&doing, e))?;
+    let copied = to_unfinished(source, &unfinished, UNWATCHED, |_| Ok(())).and_then(|held| {
+        let size = held.metadata().map_err(|e| Error::internal(&doing, e))?.len();
+        files::put_new(&unfinished, target).map_err(|e| files::failed(&doing, e))?;
         Ok(size)
     });
     if copied.is_err() {
@@ -41,24 +47,89 @@ pub fn to_file_if(source: &Connection, target: &Path, also: impl FnOnce(&Connect
     copied
 }
 
-fn copy(source: &Connection, unfinished: &Path, also: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
+/// Makes a copy named `unfinished` that is checked, and that `also` has seen, but is not on the disk yet for sure. What
+/// is returned keeps others from removing it.
+pub fn to_unfinished(
+    source: &Connection,
+    unfinished: &Path,
+    watch: Watch<'_>,
+    also: impl FnOnce(&Connection) -> Result<()>,
+) -> Result<File> {
+    let doing = format!("copying the database to {}", unfinished.display());
+    let held = files::hold(unfinished).map_err(|e| files::failed(&doing, e))?;
+    let copied = copy(source, unfinished, &held, watch, also);
+    // Only here, where the copy's connection is closed: closing a handle drops the locks that SQLite has on the file.
+    match copied {
+        Ok(()) => Ok(held),
+        Err(error) => {
+            files::remove_database(unfinished);
+            Err(error)
+        }
+    }
+}
+
+fn copy(
+    source: &Connection,
+    unfinished: &Path,
+    held: &File,
+    watch: Watch<'_>,
+    also: impl FnOnce(&Connection) -> Result<()>,
+) -> Result<()> {
     let doing = "copying the database";
-    let failed = |e: rusqlite::Error| Error::internal(doing, e);
-    let mut copy = Connection::open(unfinished).map_err(failed)?;
-    all_pages(source, &mut copy, doing)?;
+    let mut copy = Connection::open(unfinished).map_err(|e| failed(doing, e))?;
+    // Until it bears its name nobody relies on it, so it needs no journal; it is synced through `held`.
+    copy.execute_batch(&format!(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; \
+         PRAGMA cache_size = -{COPY_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+    ))
+    .map_err(|e| failed(doing, e))?;
+    in_pieces(source, &mut copy, held, watch)?;
     // One file that is complete by itself: a copy of a WAL database asks for its WAL otherwise.
-    copy.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0)).map_err(failed)?;
+    let mode = copy.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0));
+    mode.map_err(|e| failed(doing, e))?;
     check(&copy)?;
     also(&copy)
 }
 
-/// One step takes one snapshot; smaller ones start over whenever another connection commits.
-fn all_pages(source: &Connection, target: &mut Connection, doing: &str) -> Result<()> {
-    let step = Backup::new(source, target).and_then(|backup| backup.step(-1)).map_err(|e| Error::internal(doing, e))?;
+/// Copies one snapshot piece by piece. The transaction that is open on the source is what keeps it one: without, the
+/// copying starts over whenever another connection commits.
+fn in_pieces(source: &Connection, target: &mut Connection, held: &File, watch: Watch<'_>) -> Result<()> {
+    let doing = "copying the database";
+    let snapshot = source.unchecked_transaction().map_err(|e| failed(doing, e))?;
+    super::migrate::must_have_schema(&snapshot).map_err(|e| failed(doing, e))?;
+    let page_bytes: u32 = snapshot.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(|e| failed(doing, e))?;
+    let backup = Backup::new(&snapshot, target).map_err(|e| failed(doing, e))?;
+    let bytes = |pages: c_int| u64::try_from(pages).unwrap_or(0) * u64::from(page_bytes);
+    paced(held, |pages| {
+        let step = backup.step(pages).map_err(|e| failed(doing, e))?;
+        let progress = backup.progress();
+        watch(bytes(progress.pagecount - progress.remaining), bytes(progress.pagecount))?;
+        match step {
+            StepResult::Done => Ok(false),
+            StepResult::More => Ok(true),
+            // Nothing, or not all of it, was copied then; an empty database would pass each check.
+            other => Err(locked(doing, other)),
+        }
+    })
+}
+
+/// Copies all pages in one go, from a file that nobody changes.
+fn at_once(source: &Connection, target: &mut Connection, doing: &str) -> Result<()> {
+    let step = Backup::new(source, target).and_then(|backup| backup.step(-1)).map_err(|e| failed(doing, e))?;
     match step {
         StepResult::Done => Ok(()),
-        // Nothing, or not all of it, was copied then; an empty database would pass each check.
-        other => Err(Error::Internal(format!("{doing}: the database is locked ({other:?}); try again"))),
+        other => Err(locked(doing, other)),
+    }
+}
+
+fn locked(doing: &str, step: StepResult) -> Error {
+    Error::Internal(format!("{doing}: the database is locked ({step:?}); try again"))
+}
+
+fn failed(doing: &str, error: rusqlite::Error) -> Error {
+    match Fatal::of(&error).map(Fatal::to_error) {
+        Some(Error::DiskFull) => Error::DiskFull,
+        _ => Error::internal(doing, error),
     }
 }
 
@@ -88,7 +159,7 @@ pub fn from_file(source: &Path, target: &mut Connection) -> Result<()> {
     let doing = format!("copying back {}", source.display());
     let source = Connection::open_with_flags(source, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|e| Error::internal(&doing, e))?;
-    all_pages(&source, target, &doing)
+    at_once(&source, target, &doing)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Whether a database file is sound, ours, and as the migrations make it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -69,6 +71,16 @@ pub fn verify(file: &Path, shown: &Path, schema: &Schema) -> Result<Vec<String>>
     let pending = migrate::pending(&connection, schema)?;
     must_be_owned(&connection, schema).map_err(|e| named(&shown_name, &format!("is no sound backup: {e}")))?;
     Ok(pending)
+}
+
+/// Whether SQLite would make a WAL beside the database `file` to read it, as for a copy of one that was served.
+///
+/// Source: <https://sqlite.org/fileformat2.html>, section 1.3.3.
+pub fn wants_wal(file: &Path) -> Result<bool> {
+    let mut header = [0_u8; 20];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    read.map_err(|e| Error::internal(&format!("reading {}", file.display()), e))?;
+    Ok(header[18..20] != [1, 1])
 }
 
 /// Refuses what is no database of ours by its first bytes.

@@ -13,10 +13,12 @@ mod folder;
 mod health;
 mod meter;
 mod migrate;
+mod pace;
 mod readers;
 mod replace;
 mod schema;
 mod scope;
+mod stamp;
 mod statement;
 mod tables;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod tests;
 mod values;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,14 +34,16 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use changes::{Changes, Follower, Increment, Position, Reader};
+pub use copy::Watch;
 pub use epoch::{epoch, raise_epoch, unit_of};
 pub use folder::{Folder, Lock, looks_like_ours};
-pub use health::{Health, examine, must_be_ours, verify};
+pub use health::{Health, examine, must_be_ours, verify, wants_wal};
 pub use meter::{Meter, meters};
 pub use readers::Snapshot;
 pub use replace::{Entry, into_one_file};
 pub use schema::{Difference, Migrations, Schema, Use};
 pub use scope::Ownership;
+pub use stamp::{Stamp, rows_of, stamp_of};
 pub use statement::{Owner, STATEMENTS, Statement, owner_name};
 pub use tables::Tables;
 pub use writer::UnitOfWork;
@@ -46,7 +51,7 @@ pub use writer::UnitOfWork;
 use connection::BUSY_TIMEOUT;
 
 use super::actor::Actor;
-use super::clock::Clock;
+use super::clock::{Clock, Time};
 use super::error::{Error, Result};
 
 /// What the unit is, since it was made.
@@ -185,6 +190,12 @@ impl Database {
         self.inner.readers.read_blocking(name, body)
     }
 
+    /// As [`copy_database`], for the process that has it open.
+    pub fn copy(&self, at: Time, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
+        let Inner { folder, schema, .. } = &*self.inner;
+        copy_of(&open_raw(&folder.database())?, schema, at, unfinished, watch)
+    }
+
     pub fn folder(&self) -> &Folder {
         &self.inner.folder
     }
@@ -222,13 +233,14 @@ impl Database {
     }
 }
 
-/// Copies the unit's database as a running server leaves it, from a connection of its own.
+/// Makes a copy of the unit's database named `unfinished`, checked, which says of itself that it was made `at` this moment,
+/// from a connection of its own. What is returned keeps others from removing it.
 ///
 /// # Errors
-/// If `target` exists or can't be written, or the copy is not sound, or one of its tables is missing or belongs to
+/// If `unfinished` exists or can't be written, or the copy is not sound, or one of its tables is missing or belongs to
 /// nobody; nothing is left there then. Not for a process that has the database open: it looks at the file, and closing
 /// that handle drops SQLite's locks.
-pub fn copy_database(folder: &Folder, schema: &Schema, target: &Path) -> Result<u64> {
+pub fn copy_database(folder: &Folder, schema: &Schema, at: Time, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
     let _entry = folder.enter()?;
     let path = folder.database();
     if !folder.has_database()? {
@@ -236,7 +248,14 @@ pub fn copy_database(folder: &Folder, schema: &Schema, target: &Path) -> Result<
     }
     let source = open_raw(&path)?;
     migrate::recognise(&source, schema, &path)?;
-    copy::to_file_if(&source, target, |copy| health::must_be_owned(copy, schema))
+    copy_of(&source, schema, at, unfinished, watch)
+}
+
+fn copy_of(source: &Connection, schema: &Schema, at: Time, unfinished: &Path, watch: Watch<'_>) -> Result<File> {
+    copy::to_unfinished(source, unfinished, watch, |copy| {
+        health::must_be_owned(copy, schema)?;
+        stamp::stamp(copy, at)
+    })
 }
 
 /// Runs `body` on one state of the database file `path`, wherever it stands: a copy, say. Nothing is written, not
@@ -319,7 +338,7 @@ fn prepare(folder: &Folder, schema: &Schema, clock: &Clock, role: Role) -> Resul
         for name in migrate(folder, schema, clock)? {
             tracing::info!(migration = name, "migrated");
         }
-        return Ok(());
+        return stamp::clear(&open_raw(&path)?);
     }
     if !folder.has_database()? {
         return Err(nothing_there(folder));

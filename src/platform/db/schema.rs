@@ -307,7 +307,7 @@ pub(super) fn names(connection: &Connection, sql: &str) -> Result<Vec<String>> {
     rows.collect::<rusqlite::Result<_>>().map_err(|e| Error::internal("reading the schema", e))
 }
 
-fn quote(name: &str) -> String {
+pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

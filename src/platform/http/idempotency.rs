@@ -112,7 +112,7 @@ where
             let records = work.tables(Owner(()));
             if let Some((mac, answer)) = find(&records, &keys.id, work.now())? {
                 if !bool::from(mac.ct_eq(&keys.body)) {
-                    return Err(Error::invalid("Idempotency-Key", "this key was used with another body before"));
+                    return Err(used_before());
                 }
                 return keys.open(&answer).map(Saved::Replayed);
             }
@@ -122,6 +122,27 @@ where
             Ok(Saved::Fresh(value))
         })
         .await
+}
+
+/// The first answer of this call, where it has been given before: for what must not begin twice.
+///
+/// # Errors
+/// As [`write`].
+pub async fn replayed(database: &Database, call: &Call) -> Result<Option<Vec<u8>>> {
+    let Some((key, route)) = &call.key else { return Ok(None) };
+    let keys = Keys::derive(&database.unit().secret, call.caller.by.user, route, key, &call.body);
+    let answer = database.read("replayed", move |snapshot| {
+        let Some((mac, answer)) = find(&snapshot.tables(Owner(())), &keys.id, snapshot.now())? else { return Ok(None) };
+        if !bool::from(mac.ct_eq(&keys.body)) {
+            return Err(used_before());
+        }
+        keys.open(&answer).map(Some)
+    });
+    answer.await
+}
+
+fn used_before() -> Error {
+    Error::invalid("Idempotency-Key", "this key was used with another body before")
 }
 
 /// Forgets the answers that concern a person; returns how many.

@@ -20,7 +20,7 @@ mod socket;
 
 pub use connections::{Drained, ListenerStats};
 pub use forms::{Refusal, label_of, sentence};
-pub use idempotency::{Call, Saved, erase, sweep, write};
+pub use idempotency::{Call, Saved, erase, replayed, sweep, write};
 pub use listener::{Limits, Peer, raise_file_limit, serve as listen};
 pub use lists::{Cursor, Limit};
 pub use origin::Proxies;

@@ -43,12 +43,15 @@ impl NavItem {
 pub struct Viewer {
     pub name: String,
     pub is_staff: bool,
+    pub is_owner: bool,
 }
 
 /// The navigation of this program: the console's own pages and the modules'.
 #[derive(Debug, Clone, Default)]
 pub struct Nav {
     pub main: Vec<NavItem>,
+    /// What only owners see.
+    pub owners: Vec<NavItem>,
     pub modules: Vec<NavItem>,
 }
 
@@ -163,6 +166,6 @@ fn fnv1a(text: &str) -> u64 {
 
 impl Viewer {
     pub fn new(name: String, who: &Principal) -> Self {
-        Viewer { name, is_staff: who.is_staff() }
+        Viewer { name, is_staff: who.is_staff(), is_owner: who.is_owner() }
     }
 }

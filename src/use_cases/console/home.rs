@@ -8,6 +8,7 @@ use super::person::ProfileForm;
 use super::{App, done, read};
 use crate::modules::users::{Email, User};
 use crate::platform::auth::{Kind, SessionId};
+use crate::platform::backup;
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Refusal, Request, answers, cookies, page};
@@ -21,6 +22,8 @@ use crate::use_cases::{
 struct Home {
     person: Person,
     sessions: Vec<SessionRow>,
+    /// For owners: when a backup was last proven restorable.
+    proven: Option<Option<Time>>,
     done: Option<&'static str>,
     profile: ProfileForm,
     profile_refused: Refusal,
@@ -56,7 +59,7 @@ async fn home(
     profile_refused: Refusal,
     password_refused: Refusal,
 ) -> Result<Response> {
-    let (viewer, (person, sessions)) = read(app, "home", request, |app, snapshot, who| {
+    let (viewer, (person, sessions, proven)) = read(app, "home", request, |app, snapshot, who| {
         let person = app.person(snapshot, who.user)?;
         let row = |session: crate::platform::auth::Session| SessionRow {
             current: session.id == who.session,
@@ -66,12 +69,15 @@ async fn home(
             expires_at: session.expires_at,
         };
         let sessions = app.platform.auth.sessions(snapshot, who.user)?.into_iter().map(row).collect();
-        Ok((person, sessions))
+        let proven = || Ok(backup::last_proof(snapshot, backup::Kind::Backup)?.map(|drill| drill.at));
+        let proven = who.is_owner().then(proven).transpose()?;
+        Ok((person, sessions, proven))
     })
     .await?;
     let status = if profile_refused.is_none() { password_refused.status() } else { profile_refused.status() };
     let profile = typed.unwrap_or_else(|| ProfileForm::of(&person.profile));
-    let content = Home { person, sessions, done: done(&request.head), profile, profile_refused, password_refused };
+    let content =
+        Home { person, sessions, proven, done: done(&request.head), profile, profile_refused, password_refused };
     let response = page::console(status, &request.head, &app.platform.nav, &viewer, "Home", &content)?;
     Ok(content.password_refused.stamp(content.profile_refused.stamp(response)))
 }

@@ -4,6 +4,7 @@
 //! reloading does not send it again; one that was not is shown once more with what was typed.
 
 mod audit;
+mod backups;
 mod changes;
 mod docs;
 mod gate;
@@ -31,6 +32,9 @@ pub const NAV: [NavItem; 5] = [
     NavItem { label: "API docs", href: "/api/docs", for_members: true },
 ];
 
+/// What owners see beside those.
+pub const OWNERS_NAV: [NavItem; 1] = [NavItem { label: "Backups", href: "/backups", for_members: false }];
+
 /// The console's pages; `map` and `document` never change while the program runs.
 pub fn routes(app: &App, map: ModuleMap, document: &OpenApi) -> Option<Routes> {
     let (modules, docs) = (modules::page(app, map), docs::page(app, document));
@@ -55,6 +59,8 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi) -> Option<Routes> {
         on(app).get(person::export).at(at!("people" / String / "export")),
         on(app).get(person::show_delete).post(person::delete).at(at!("people" / String / "delete")),
         on(app).get(audit::list).at(at!("audit")),
+        on(app).get(backups::show).post(backups::make).at(at!("backups")),
+        on(app).get(backups::download).at(at!("backups" / String / "download")),
         on(&modules).get(modules::show).at(at!("modules")),
         on(&docs).get(docs::show).at(at!("api" / "docs")),
     ])

@@ -129,3 +129,22 @@ fn a_disk_without_any_room_left_still_answers_reads_and_says_that_it_is_full() {
     database.write_now(|work| add(work, "later")).unwrap();
     assert_eq!(database.things(), ["before", "later"]);
 }
+
+#[test]
+fn a_copy_that_finds_no_room_leaves_nothing_and_harms_nothing() {
+    let Some(disk) = SmallDisk::mount(12) else { return };
+    let database = open(disk.0.path(), ALL).unwrap();
+    database.write_now(|work| add_big(work, "before", 3 * MIB)).unwrap();
+    let filler = disk.fill(7 * MIB);
+    let path = disk.0.path().join("copy.db");
+
+    let refused = database.copy(database.clock().now(), &path, super::super::copy::UNWATCHED);
+
+    assert!(matches!(refused, Err(Error::DiskFull)), "{refused:?}");
+    let left = std::fs::read_dir(disk.0.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_str().unwrap().starts_with("copy")), "something was left");
+    database.write_now(|work| add(work, "after")).unwrap();
+    std::fs::remove_file(filler).unwrap();
+    drop(database.copy(database.clock().now(), &path, super::super::copy::UNWATCHED).unwrap());
+    assert_eq!(rows_of(&path).unwrap()["things"], 2);
+}

@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod changes;
+mod copies;
 mod disk;
 mod folder;
 mod groups;
@@ -22,7 +23,10 @@ use super::*;
 
 pub(super) const UNIT: Migrations = Migrations {
     owner: "db",
-    files: &[("V1__unit", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/db/V1__unit.sql")))],
+    files: &[
+        ("V1__unit", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/db/V1__unit.sql"))),
+        ("V2__copies", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/db/V2__copies.sql"))),
+    ],
 };
 pub(super) const ANN: Migrations = Migrations {
     owner: "ann",

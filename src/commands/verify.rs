@@ -1,0 +1,82 @@
+//! `ashlar verify`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{people, print};
+use crate::app;
+use crate::modules::users::Users;
+use crate::platform::backup::{self, Contents, Identities};
+use crate::platform::db::Folder;
+use crate::platform::error::{Error, Result};
+
+/// Look whether a backup could be restored, and what is in it; also while the server runs.
+///
+/// It is checked as a restore would: that it is whole and Ashlar's, its SHA-256 where that stands beside it, pages,
+/// indexes, foreign keys, whose tables they are, and how many rows it says that each has. The file stays as it is. Exit
+/// code 1 if it could not be restored.
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    what: PathBuf,
+    /// The file with the identity that opens it, where it is encrypted; can be given again
+    #[arg(long = "identity", value_name = "FILE")]
+    identities: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    /// A replica would be told from a file here, by the form of its address.
+    pub fn run(self, data: &Path) -> Result<()> {
+        let identities = Identities::read(&self.identities)?;
+        let (schema, _) = app::prove()?;
+        let (room, _temporary) = room(data)?;
+        let contents = backup::inspect(&self.what, &identities, &schema, &room, |snapshot| Users.count(snapshot))?;
+        if self.json { print(json!(contents)) } else { show(&contents) }
+    }
+}
+
+/// Where something may be unpacked: in the unit's place for backups, where there is a unit; what is in an encrypted one
+/// is as secret as that.
+fn room(data: &Path) -> Result<(PathBuf, Option<backup::Scratch>)> {
+    if let Ok(folder) = Folder::at(data) {
+        return Ok((backup::room(&folder)?, None));
+    }
+    let scratch = backup::Scratch::within(&std::env::temp_dir(), "ashlar-verify")
+        .map_err(|e| Error::Internal(format!("{e}; name a folder with room for it with --data")))?;
+    Ok((scratch.path().to_owned(), Some(scratch)))
+}
+
+fn show(contents: &Contents) -> Result<()> {
+    let Contents { file, bytes, wrapping, schema_version, .. } = contents;
+    print(format!("{} could be restored", file.display()))?;
+    let from = match (&contents.made_at, &contents.program) {
+        (Some(at), Some(program)) => format!("{at}, made by Ashlar {program}"),
+        _ => "unknown: it is a plain copy of a database, not made by `ashlar backup`".into(),
+    };
+    print(format!("  from     {from}"))?;
+    let wrapped = match (wrapping.compressed, wrapping.encrypted) {
+        (false, false) => "",
+        (true, false) => ", compressed",
+        (false, true) => ", encrypted",
+        (true, true) => ", compressed and encrypted",
+    };
+    print(format!("  size     {bytes} bytes{wrapped}"))?;
+    print(format!("  sha-256  {}", if contents.sha256_matches.is_some() { "as beside it" } else { "none beside it" }))?;
+    let pending = match contents.pending.len() {
+        0 => String::new(),
+        number => format!(", older than this program's: a restore would run {number} migrations"),
+    };
+    print(format!("  schema   {schema_version}{pending}"))?;
+    if let Some(number) = contents.people {
+        print(format!("  people   {}", people(number)))?;
+    }
+    for (table, rows) in &contents.rows {
+        print(format!("  rows     {rows:>9} {table}"))?;
+    }
+    Ok(())
+}

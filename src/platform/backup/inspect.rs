@@ -1,0 +1,104 @@
+//! What is in a backup, and whether it could be restored.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::pack::{read_sha256, sha256, sha256_path};
+use super::unpack::{Identities, Wrapping, has_companions, must_be_whole, unpack, wrapping_of};
+use super::{Count, Scratch};
+use crate::platform::clock::{Clock, Time};
+use crate::platform::db::{self, Schema};
+use crate::platform::error::{Error, Result};
+
+/// What is in a backup that could be restored.
+#[derive(Debug, serde::Serialize)]
+pub struct Contents {
+    pub file: PathBuf,
+    /// The file's size.
+    pub bytes: u64,
+    #[serde(flatten)]
+    pub wrapping: Wrapping,
+    /// Whether it is what the `.sha256` beside it says; none where there is none.
+    pub sha256_matches: Option<bool>,
+    /// The state that it holds; none where it does not say, as a plain copy of the database.
+    pub made_at: Option<Time>,
+    /// The version of the program that made it.
+    pub program: Option<String>,
+    /// How many migrations it has seen.
+    pub schema_version: i32,
+    /// Migrations that a restore would run.
+    pub pending: Vec<String>,
+    /// None where it is of an older schema.
+    pub people: Option<i64>,
+    pub rows: BTreeMap<String, i64>,
+}
+
+/// Checks the backup `file` as a restore would, and says what is in it; it is only read. What has to be unpacked for
+/// that is for a moment in the folder `room`. `count` counts the people.
+///
+/// # Errors
+/// If it could not be restored, with the reason.
+pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Path, count: Count) -> Result<Contents> {
+    let around = wrapping_of(file)?;
+    let sha256_matches = check_sha256(file)?;
+    let bytes = fs::metadata(file).map_err(|e| Error::internal(&format!("reading {}", file.display()), e))?.len();
+    // A plain file that is complete by itself can be read where it is.
+    let in_place = around == Wrapping::default() && !has_companions(file);
+    if around == Wrapping::default() {
+        db::must_be_ours(file)?;
+    }
+    let (scratch, wrapping) = if in_place && !db::wants_wal(file)? {
+        must_be_whole(file)?;
+        (None, around)
+    } else {
+        let scratch = Scratch::within(room, "inspect")?;
+        let wrapping = unpack(file, identities, &scratch.path().join("plain.db"))?;
+        (Some(scratch), wrapping)
+    };
+    let plain = scratch.as_ref().map_or_else(|| file.to_owned(), |scratch| scratch.path().join("plain.db"));
+    db::must_be_ours(&plain).map_err(|e| renamed(e, &plain, file))?;
+    let pending = db::verify(&plain, file, schema)?;
+    let rows = db::rows_of(&plain)?;
+    let stamp = db::stamp_of(&plain)?;
+    if let Some(stamp) = &stamp {
+        must_agree(file, &stamp.rows, &rows)?;
+    }
+    let people = match pending.is_empty() {
+        true => Some(db::read_file(&plain, schema, &Clock::system(), "inspect", count)?),
+        false => None,
+    };
+    let schema_version = db::schema_version(&plain)?;
+    let (made_at, program) = stamp.map(|stamp| (stamp.made_at, stamp.program)).unzip();
+    let file = file.to_owned();
+    Ok(Contents { file, bytes, wrapping, sha256_matches, made_at, program, schema_version, pending, people, rows })
+}
+
+fn check_sha256(file: &Path) -> Result<Option<bool>> {
+    let Some(wanted) = read_sha256(file)? else { return Ok(None) };
+    let found = sha256(file, &|_, _| Ok(()))?;
+    if found == wanted {
+        return Ok(Some(true));
+    }
+    Err(Error::Internal(format!(
+        "{} is not what was made: its SHA-256 is {found}, but {} says {wanted}; it is damaged, or one of the two was \
+         replaced",
+        file.display(),
+        sha256_path(file).display()
+    )))
+}
+
+fn must_agree(file: &Path, said: &BTreeMap<String, i64>, found: &BTreeMap<String, i64>) -> Result<()> {
+    let differs = said.iter().find(|(table, rows)| found.get(*table) != Some(*rows));
+    let Some((table, rows)) = differs else { return Ok(()) };
+    let found = found.get(table).copied().unwrap_or_default();
+    Err(Error::Internal(format!(
+        "{} says that `{table}` has {rows} rows, but there are {found}: it was changed after it was made",
+        file.display()
+    )))
+}
+
+/// The error with the name that whoever asked knows.
+fn renamed(error: Error, from: &Path, to: &Path) -> Error {
+    Error::Internal(error.to_string().replace(&from.display().to_string(), &to.display().to_string()))
+}

@@ -1,0 +1,39 @@
+//! A folder for what is needed for a moment only.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::platform::error::{Error, Result};
+use crate::platform::files;
+
+/// Removed when dropped; where its process was killed, by the next one that makes a backup.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    _held: File,
+}
+
+impl Scratch {
+    /// Makes one for `purpose` in the folder `parent`.
+    pub fn within(parent: &Path, purpose: &str) -> Result<Scratch> {
+        let path = files::unfinished(&parent.join(purpose));
+        let failed = |e| files::failed(&format!("making {}", path.display()), e);
+        files::remove_left_over(parent).map_err(failed)?;
+        fs::create_dir(&path).map_err(failed)?;
+        let held = File::open(&path).map_err(failed)?;
+        held.try_lock().map_err(|e| Error::internal(&format!("holding {}", path.display()), e))?;
+        Ok(Scratch { path, _held: held })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(folder = %self.path.display(), %error, "could not remove a temporary folder");
+        }
+    }
+}
