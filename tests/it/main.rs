@@ -23,6 +23,7 @@ mod permissions;
 mod personal_data;
 mod profiles;
 mod readme;
+mod restores;
 mod sessions;
 mod sign_up;
 mod start;

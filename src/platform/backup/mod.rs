@@ -1,10 +1,14 @@
 //! Backup and restore: the whole unit as one file, made while the server runs.
 
 mod restore;
+mod shelf;
+mod source;
 
 use std::path::{Path, PathBuf};
 
-pub use restore::Staged;
+pub use restore::{Sealed, Staged, Staging};
+pub use shelf::{Shelved, shelf};
+pub use source::{Point, Progress, Source};
 
 use super::clock::Clock;
 use super::db::{self, Folder, Schema, Snapshot};

@@ -20,6 +20,7 @@ use super::checkpoint::Checkpointer;
 use super::connection::{self, kernel};
 use super::fatal::{Fatal, caught};
 use super::readers::Snapshot;
+use super::replace::Entry;
 use super::scope::Ownership;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
@@ -142,14 +143,30 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; `checkpoints` in the one process that holds the folder.
-    pub fn start(path: &Path, owners: Arc<Ownership>, clock: Clock, checkpoints: bool, tuning: Tuning) -> Result<Self> {
+    pub fn start(
+        path: &Path,
+        owners: Arc<Ownership>,
+        clock: Clock,
+        checkpoints: bool,
+        tuning: Tuning,
+        entry: Arc<Entry>,
+    ) -> Result<Self> {
         let armed = Arc::new(AtomicBool::new(false));
         let connection = connection::open_writer(path, owners, armed.clone())
             .map_err(|e| Error::internal("opening the connection to write", e))?;
         let (queue, inbox) = sync_channel(QUEUE_BOUND);
         let waiting = Arc::new(AtomicUsize::new(0));
         let checkpointer = checkpoints.then(|| Checkpointer::new(&connection));
-        let thread = WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer, tuning };
+        let thread = WriterThread {
+            connection,
+            armed,
+            clock,
+            inbox,
+            waiting: waiting.clone(),
+            checkpointer,
+            tuning,
+            _entry: entry,
+        };
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
@@ -213,6 +230,8 @@ struct WriterThread {
     /// None in processes that stand beside the server: only one component checkpoints.
     checkpointer: Option<Checkpointer>,
     tuning: Tuning,
+    /// Dropped after the connection.
+    _entry: Arc<Entry>,
 }
 
 impl WriterThread {
