@@ -68,9 +68,10 @@ impl Restore {
             Ok(app::compose(database, &settings))
         };
         // An older schema is brought up to date here, before the unit is touched: it may fail.
+        let pending = staged.pending;
         let backup = open(staged.folder(), Role::Server)?;
         let done = look(&backup, &folder, &open).and_then(|outlook| {
-            tell(&outlook, &shown);
+            tell(&outlook, &shown, pending);
             confirm(self.yes)?;
             Ok((restored(&backup, Actor::command_line(), shown.clone(), &outlook)?, outlook))
         });
@@ -125,9 +126,12 @@ fn look(backup: &App, folder: &Folder, open: &impl Fn(&Folder, Role) -> Result<A
 }
 
 /// Says on standard error what is about to happen.
-fn tell(outlook: &Outlook, from: &str) {
+fn tell(outlook: &Outlook, from: &str, pending: usize) {
     let last = outlook.last_change.map_or(String::new(), |time| format!(", last changed {}", time.to_minute()));
     eprintln!("{from}: {}{last}", people(outlook.people));
+    if pending > 0 {
+        eprintln!("it has an older schema, which is brought up to date ({pending} migrations)");
+    }
     match &outlook.present {
         Present::Nothing => {}
         Present::Unreadable(why) => {

@@ -14,10 +14,11 @@ use crate::app;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::config::{Options, Settings};
-use crate::platform::db::{self, Database, Folder};
+use crate::platform::db::{self, Database, Folder, Schema, Use};
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Limits, ListenerStats, Peer, Service, raise_file_limit};
+use crate::platform::http::{Leave, Limits, ListenerStats, Peer, Service, raise_file_limit};
 use crate::platform::{http, telemetry};
+use crate::use_cases::restores::{self, Ready};
 use crate::use_cases::{App, set_up};
 
 /// Work off the serving threads may go on so long after all else has stopped.
@@ -33,7 +34,8 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until SIGTERM or SIGINT, then finishes what runs, commits what waits and checkpoints.
+    /// Serves until SIGTERM or SIGINT, then finishes what runs, commits what waits and checkpoints. A restore that an
+    /// owner confirms on the way is carried out by this very process.
     pub fn run(self, data: &Path) -> Result<()> {
         let folder = Folder::at(data)?;
         let mut settings = Settings::load(self.options, &folder.settings())?;
@@ -41,25 +43,24 @@ impl Serve {
         telemetry::start_figures()?;
         let (schema, matrix) = app::prove()?;
         let _lock = folder.lock()?;
+        restores::clean_up(&folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(|e| Error::internal("starting the runtime", e))?;
         runtime.block_on(async {
             // Before the database is touched: a port that is taken must leave no trace.
-            let listener = bind(settings.listen, "listen").await?;
+            let main = bind(settings.listen, "listen").await?;
             // Port 0 means any that is free; links must name the one it became.
-            settings.listen = listener.local_addr().map_err(|e| Error::internal("listening", e))?;
-            let metrics_listener = match settings.metrics_listen {
+            settings.listen = main.local_addr().map_err(|e| Error::internal("listening", e))?;
+            let metrics = match settings.metrics_listen {
                 Some(address) => Some(bind(address, "metrics-listen").await?),
                 None => None,
             };
-            let database = Database::open(&folder, schema, Clock::system(), db::Role::Server, settings.database)?;
-            let app = app::compose(database.clone(), &settings);
-            serve(&app, app::service(&app, matrix), &settings, listener, metrics_listener).await?;
-            tokio::task::spawn_blocking(move || database.close())
+            let stats = Arc::default();
+            Server { folder, schema, matrix, settings, stats, stop: stop_signal()? }
+                .run(Sockets { main, metrics })
                 .await
-                .map_err(|e| Error::internal("closing the database", e))
         })?;
         // What still runs then, such as an export nobody waits for, is left behind.
         runtime.shutdown_timeout(STRAGGLERS);
@@ -68,28 +69,135 @@ impl Serve {
     }
 }
 
-async fn serve(
-    app: &App,
-    service: Service,
-    settings: &Settings,
-    listener: TcpListener,
-    metrics_listener: Option<TcpListener>,
-) -> Result<()> {
-    let stop = stop_signal()?;
-    let background = tokio::spawn(background(app.clone()));
-    if let Some(listener) = metrics_listener {
-        let clock = app.platform.database.clock().clone();
-        let figures = Service::new(telemetry::open_route(&app.platform), settings.site.clone(), clock);
-        tokio::spawn(listen(listener, figures, settings.clone(), Arc::default(), stop.clone()));
+/// Where clients come in. They stay open while a restored database takes its place: clients wait, and are not refused.
+struct Sockets {
+    main: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+/// What outlives the database that is served.
+#[derive(Clone)]
+struct Server {
+    folder: Folder,
+    schema: Schema,
+    matrix: Vec<Use>,
+    settings: Settings,
+    stats: Arc<ListenerStats>,
+    stop: watch::Receiver<bool>,
+}
+
+/// Why serving one database ended.
+enum Ended {
+    Stopped,
+    Restore(Ready, Sockets),
+}
+
+/// A restore that could not be put in place.
+struct Failure {
+    by: Actor,
+    from: String,
+    why: String,
+}
+
+impl Server {
+    /// Serves the unit, and each backup that takes its place, until the signal to stop.
+    async fn run(self, mut sockets: Sockets) -> Result<()> {
+        let mut database = self.open()?;
+        let mut failure = None;
+        let mut is_first = true;
+        loop {
+            let mut app = app::compose(database, &self.settings);
+            app.platform.connections = self.stats.clone();
+            if let Some(Failure { by, from, why }) = failure.take() {
+                let app = app.clone();
+                blocking(move || restores::record_failure(&app, by, from, why)).await?;
+            }
+            if let Some(link) = set_up::offer(&app).await? {
+                say(&format!(
+                    "Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n"
+                ));
+            }
+            if std::mem::take(&mut is_first) {
+                say(&format!("Ashlar serves {} on http://{}", self.folder.path().display(), self.settings.listen));
+            }
+            let ended = self.serve(&app, sockets).await;
+            blocking(move || app.platform.database.close()).await?;
+            match ended {
+                Ended::Stopped => return Ok(()),
+                Ended::Restore(ready, open) => {
+                    let server = self.clone();
+                    (database, failure) = blocking(move || server.replace(ready)).await??;
+                    sockets = open;
+                }
+            }
+        }
     }
-    if let Some(link) = set_up::offer(app).await? {
-        say(&format!("Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n"));
+
+    fn open(&self) -> Result<Database> {
+        let Server { folder, schema, settings, .. } = self;
+        Database::open(folder, schema.clone(), Clock::system(), db::Role::Server, settings.database)
     }
-    say(&format!("Ashlar serves {} on http://{}", app.platform.database.folder().path().display(), settings.listen));
-    let drained = listen(listener, service, settings.clone(), app.platform.connections.clone(), stop).await;
-    tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
-    background.abort();
-    Ok(())
+
+    /// Puts the restored database in place and opens it, or the old one again.
+    fn replace(&self, ready: Ready) -> Result<(Database, Option<Failure>)> {
+        let Ready { sealed, from, by, .. } = ready;
+        let time = Clock::system().now().to_compact();
+        let failure = |error: Error| Some(Failure { by, from: from.clone(), why: error.to_string() });
+        let kept = match sealed.put_in_place(&self.folder, &time) {
+            Ok(kept) => kept,
+            Err(error) => return Ok((self.open()?, failure(error))),
+        };
+        match (self.open(), kept) {
+            (Ok(database), _) => {
+                tracing::info!(from, "restored");
+                Ok((database, None))
+            }
+            (Err(error), Some(kept)) => {
+                self.folder.replace_database(&kept.join("ashlar.db"), &time)?;
+                Ok((self.open()?, failure(error)))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Serves one database until the signal to stop, or until another is to take its place.
+    async fn serve(&self, app: &App, sockets: Sockets) -> Ended {
+        let background = tokio::spawn(background(app.clone()));
+        let (leave, left) = watch::channel(None);
+        let ending = async {
+            let mut stop = self.stop.clone();
+            let ready = tokio::select! {
+                biased;
+                // An error means that the sender is gone, and the program ends anyway.
+                _ = stop.wait_for(|stop| *stop) => None,
+                ready = app.restores.confirmed() => Some(ready),
+            };
+            leave.send_replace(Some(if ready.is_some() { Leave::Open } else { Leave::Closed }));
+            ready
+        };
+        let service = app::service(app, self.matrix.clone());
+        let figures = async {
+            let clock = app.platform.database.clock().clone();
+            let service = Service::new(telemetry::open_route(&app.platform), self.settings.site.clone(), clock);
+            listen(sockets.metrics?, service, &self.settings, Arc::default(), left.clone(), || {}).await.1
+        };
+        let main =
+            listen(sockets.main, service, &self.settings, self.stats.clone(), left.clone(), || app.restores.leave());
+        let (ready, (drained, main), metrics) = tokio::join!(ending, main, figures);
+        tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
+        background.abort();
+        // It holds the database until it is gone; that it was aborted is no news.
+        background.await.ok();
+        match (ready, main) {
+            (Some(ready), Some(main)) => Ended::Restore(ready, Sockets { main, metrics }),
+            _ => Ended::Stopped,
+        }
+    }
+}
+
+/// Off the threads that serve requests.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("serving", e))
 }
 
 /// Prints a line for whoever started it; it serves as well where nobody reads that.
@@ -103,10 +211,11 @@ fn say(text: &str) {
 async fn listen(
     listener: TcpListener,
     service: Service,
-    settings: Settings,
+    settings: &Settings,
     stats: Arc<ListenerStats>,
-    mut stop: watch::Receiver<bool>,
-) -> http::Drained {
+    mut left: watch::Receiver<Option<Leave>>,
+    then: impl FnOnce(),
+) -> (http::Drained, Option<TcpListener>) {
     let limits = Limits {
         max_connections: raise_file_limit(settings.max_connections),
         max_connections_per_address: settings.max_connections_per_address,
@@ -119,8 +228,10 @@ async fn listen(
         service.clone().answer(peer, request)
     });
     let stopped = async move {
-        // An error means that the sender is gone, and the program ends anyway.
-        stop.wait_for(|stop| *stop).await.ok();
+        let leave = left.wait_for(Option::is_some).await.ok().and_then(|leave| *leave);
+        then();
+        // Where the sender is gone the program ends.
+        leave.unwrap_or(Leave::Closed)
     };
     http::listen(listener, answer, limits, proxies, stats, stopped).await
 }
@@ -167,6 +278,8 @@ async fn background(app: App) {
                     Ok(rows) => tracing::info!(rows, "removed what had expired"),
                     Err(error) => tracing::warn!(%error, "what has expired could not be removed"),
                 }
+                let restores = app.restores.clone();
+                tokio::task::spawn_blocking(move || restores.forget_old());
             }
         }
     }

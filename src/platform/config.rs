@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::addresses::Network;
 use super::auth::AttemptLimits;
+use super::bytes::Bytes;
 use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Limits, Proxies, SiteSettings};
@@ -64,6 +65,10 @@ pub struct Options {
     /// Sign-ups a minute from one address [default: 60]
     #[arg(long, env = "ASHLAR_SIGN_UPS_PER_ADDRESS", value_name = "N")]
     pub sign_ups_per_address: Option<NonZeroU32>,
+
+    /// The largest backup that may be uploaded to be restored [default: 4 GiB]
+    #[arg(long, env = "ASHLAR_MAX_RESTORE_UPLOAD", value_name = "SIZE")]
+    pub max_restore_upload: Option<Bytes>,
 }
 
 /// Settings as they hold.
@@ -77,6 +82,7 @@ pub struct Settings {
     pub max_connections_per_address: usize,
     pub attempts: AttemptLimits,
     pub database: Tuning,
+    pub max_restore_upload: Bytes,
 }
 
 impl Settings {
@@ -110,6 +116,7 @@ impl Settings {
                 max_group: flags.max_group.or(file.max_group).map_or(tuning.max_group, |n| n.get() as usize),
                 ..tuning
             },
+            max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),
                 sign_in_per_account: flags.sign_ins_per_account.or(file.sign_ins_per_account).unwrap_or(per_minute(10)),

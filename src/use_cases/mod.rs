@@ -13,7 +13,9 @@ mod new_person;
 pub mod password_link;
 pub mod people;
 pub mod profile;
+mod prove_again;
 pub mod restored;
+pub mod restores;
 pub mod sessions;
 pub mod set_up;
 pub mod sign_in;
@@ -28,11 +30,12 @@ use crate::modules::billing::{Account, Billing};
 use crate::modules::profiles::{Profile, Profiles};
 use crate::modules::users::{User, Users};
 use crate::platform::Platform;
-use crate::platform::db::Snapshot;
+use crate::platform::db::{Database, Snapshot};
 use crate::platform::error::Result;
 use crate::platform::http::{self, Routes, on};
 use crate::platform::ids::UserId;
 use crate::platform::module::Module;
+use restores::Restores;
 
 /// What use cases work with: the modules' faces and the platform. `app.rs` composes it; clones share it.
 #[derive(Clone)]
@@ -45,6 +48,8 @@ pub struct App {
     pub modules: Arc<[Box<dyn Module>]>,
     /// How browsers reach this server: `https://ashlar.example.org`.
     pub origin: Arc<str>,
+    /// What is about to take this unit's place.
+    pub restores: Restores,
 }
 
 /// A person as the modules see them, side by side.
@@ -56,6 +61,11 @@ pub struct Person {
 }
 
 impl App {
+    /// The same over another database: a copy that is looked at before it takes the place.
+    pub fn over(&self, database: Database) -> App {
+        App { platform: Platform { database, ..self.platform.clone() }, ..self.clone() }
+    }
+
     /// One person; [`Error::NotFound`](crate::platform::error::Error::NotFound) if there is none.
     pub fn person(&self, snapshot: &Snapshot<'_>, id: UserId) -> Result<Person> {
         let user = self.users.get(snapshot, id)?;

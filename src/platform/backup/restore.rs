@@ -20,7 +20,11 @@ pub struct Staging {
 
 /// A checked copy of a backup, to be opened like any unit's.
 #[derive(Debug)]
-pub struct Staged(Staging);
+pub struct Staged {
+    staging: Staging,
+    /// Migrations that are to be run on it, since its schema is older.
+    pub pending: usize,
+}
 
 /// A copy that is complete by itself and on the disk: all that is left to do is to give it its name.
 #[derive(Debug)]
@@ -65,14 +69,14 @@ impl Staging {
         }
         let copy = self.folder.database();
         source.fetch(&copy, progress)?;
-        db::verify(&copy, Path::new(&source.shown()), schema)?;
-        Ok(Staged(self))
+        let pending = db::verify(&copy, Path::new(&source.shown()), schema)?.len();
+        Ok(Staged { staging: self, pending })
     }
 }
 
 impl Staged {
     pub fn folder(&self) -> &Folder {
-        &self.0.folder
+        &self.staging.folder
     }
 
     /// Makes it one file, checks that once more and writes it to the disk. Nobody has it open.
@@ -80,12 +84,12 @@ impl Staged {
     /// # Errors
     /// If it is not sound any more.
     pub fn seal(self, schema: &Schema) -> Result<Sealed> {
-        let path = self.0.folder.database();
+        let path = self.staging.folder.database();
         db::into_one_file(&path)?;
         db::verify(&path, &path, schema)?;
         let written = File::open(&path).and_then(|file| file.sync_all());
         written.map_err(|e| Error::internal("writing the restored database to the disk", e))?;
-        Ok(Sealed(self.0))
+        Ok(Sealed(self.staging))
     }
 }
 

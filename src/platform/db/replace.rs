@@ -76,6 +76,16 @@ impl Folder {
         moving.map(|moving| finish(&moving)).transpose().map_err(failed)
     }
 
+    /// The databases that earlier replacements have kept.
+    pub fn replaced_databases(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.replaced()) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let kept = entries.map(|entry| entry.map(|e| e.path().join("ashlar.db"))).collect::<io::Result<Vec<_>>>()?;
+        Ok(kept.into_iter().filter(|path| path.is_file()).collect())
+    }
+
     /// Brings the old database into one file, where it is sound enough for that, and makes sure that no other program
     /// has it open: leaving WAL mode takes that.
     fn fold_wal(&self) -> Result<()> {
