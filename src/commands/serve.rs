@@ -279,7 +279,7 @@ async fn background(app: App) {
                     Err(error) => tracing::warn!(%error, "what has expired could not be removed"),
                 }
                 let restores = app.restores.clone();
-                tokio::task::spawn_blocking(move || restores.forget_old());
+                tokio::task::spawn_blocking(move || restores.forget_older_than(restores::PATIENCE));
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::platform::http::Request;
 use crate::platform::ids::Id;
 
 /// What is made ready and not confirmed is removed after so long.
-const PATIENCE: Duration = Duration::from_secs(3600);
+pub const PATIENCE: Duration = Duration::from_secs(3600);
 /// Entries of the unit's own trail that are looked through for the last restore.
 const RECENT: u32 = 50;
 
@@ -127,9 +127,9 @@ impl Restores {
         self.inner.left.notify_one();
     }
 
-    /// Removes what was made ready and never confirmed.
-    pub fn forget_old(&self) {
-        let old = self.state().waiting.take_if(|waiting| waiting.since.elapsed() > PATIENCE);
+    /// Removes what was made ready before that, and never confirmed.
+    pub fn forget_older_than(&self, age: Duration) {
+        let old = self.state().waiting.take_if(|waiting| waiting.since.elapsed() > age);
         // Not under the lock: removing a large file takes its time.
         drop(old);
     }

@@ -4,15 +4,22 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ashlar::app;
+use ashlar::platform::clock::Clock;
+use ashlar::platform::config::{Options, Settings};
+use ashlar::platform::db::{Database, Folder, Role, Tuning};
+use ashlar::use_cases::restores;
 use reqwest::RequestBuilder;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::commands::{add, backup, content, has_unfinished, people, restore, set, stderr, unit};
 use crate::pages::token_of;
-use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, without_settings};
+use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, skip, without_settings};
 
 // from the command line
 
@@ -613,4 +620,235 @@ async fn where_the_place_cannot_be_taken_the_old_unit_goes_on_and_the_owner_is_t
     assert_eq!(console.post(&address, &[("password", PASSWORD)]).await.status, 303);
     assert_eq!(console.wait().await, "/sign-in?done=restored");
     assert_eq!(people(&console.app.folder), set(&["o@example.org", "ann@example.org"]));
+}
+
+#[tokio::test]
+async fn whoever_asks_while_the_unit_is_replaced_waits_and_is_not_refused() {
+    let console = Console::start().await;
+    let address = console.choose().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let askers: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, url) = (stop.clone(), format!("{}/api/ready", console.app.origin));
+            // A connection for each: one that is kept alive may always be closed in the moment it is used again.
+            let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+            tokio::spawn(async move {
+                let (mut answered, mut wrong) = (0, Vec::new());
+                while !stop.load(Ordering::Relaxed) {
+                    match client.get(&url).timeout(PATIENCE).send().await {
+                        Ok(answer) if answer.status() == 200 => answered += 1,
+                        other => wrong.push(format!("{other:?}")),
+                    }
+                }
+                (answered, wrong)
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    assert_eq!(console.post(&address, &[("password", PASSWORD)]).await.status, 303);
+    assert_eq!(console.wait().await, "/sign-in?done=restored");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stop.store(true, Ordering::Relaxed);
+
+    for asker in askers {
+        let (answered, wrong) = asker.await.unwrap();
+        assert!(answered > 20 && wrong.is_empty(), "{answered} were answered, and these were not: {wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_killed_at_any_moment_of_a_restore_leaves_the_old_unit_or_the_new_one() {
+    let mut console = Console::start().await;
+    let folder = console.app.folder.clone();
+    let old = set(&["o@example.org", "ann@example.org", "ben@example.org"]);
+    let new = set(&["o@example.org", "ann@example.org"]);
+    let (mut was_old, mut was_new, mut rounds, mut reach) = (0, 0, 0, 1.5);
+    // Kept, and brought back before each round.
+    let now = console.app.folder.join("now.db");
+    backup(&folder, &now);
+    let address = console.choose().await;
+    let start = Instant::now();
+    assert_eq!(console.post(&address, &[("password", PASSWORD)]).await.status, 303);
+    console.wait().await;
+    let whole = start.elapsed();
+    while rounds < 30 || (rounds < 100 && (was_old == 0 || was_new == 0)) {
+        console.app.stop();
+        assert!(restore(&folder, &now).status.success());
+        console.app.restart(&[]).await;
+        console.token = sign_in(&console.app).await;
+        let address = console.choose().await;
+        let confirm = tokio::spawn(console.app.form(&address, &console.token, &[("password", PASSWORD)]).send());
+        let golden_ratio = 0.618_034;
+        tokio::time::sleep(whole.mul_f64(reach * (f64::from(rounds) * golden_ratio).fract())).await;
+
+        console.app.kill();
+
+        // It may have been answered before.
+        confirm.await.unwrap().ok();
+        console.app.restart(&[]).await;
+        let found = people(&folder);
+        assert!(found == old || found == new, "{found:?}");
+        was_old += u32::from(found == old);
+        was_new += u32::from(found == new);
+        rounds += 1;
+        if rounds % 10 == 0 && was_new == 0 {
+            reach *= 2.0; // The machine has become slower than it was at first.
+        }
+        assert!(!has_unfinished(&folder), "what was left over is still there");
+        ashlar_ok(&folder, &["doctor"]);
+    }
+    assert!(was_old > 0 && was_new > 0, "the kills missed what they are for: {was_old} old, {was_new} new");
+}
+
+#[tokio::test]
+async fn a_server_told_to_stop_in_the_middle_of_a_restore_stops_cleanly() {
+    for pause_ms in [0, 20, 60, 150, 300] {
+        let mut console = Console::start().await;
+        let address = console.choose().await;
+        let confirm = tokio::spawn(console.app.form(&address, &console.token, &[("password", PASSWORD)]).send());
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+
+        assert_eq!(console.app.stop(), Some(0), "after {pause_ms} ms");
+
+        confirm.await.unwrap().ok();
+        assert!(!has_unfinished(&console.app.folder), "after {pause_ms} ms");
+        ashlar_ok(&console.app.folder, &["doctor"]);
+        assert!([2, 3].contains(&people(&console.app.folder).len()));
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_server_had_made_ready_goes_with_the_next_start() {
+    let mut console = Console::start().await;
+    console.choose().await;
+    assert!(has_unfinished(&console.app.folder));
+
+    console.app.kill();
+    console.app.restart(&[]).await;
+
+    console.must_be_untouched().await;
+}
+
+#[tokio::test]
+async fn a_command_that_holds_the_database_is_waited_for_and_then_the_old_unit_goes_on() {
+    let console = Console::start().await;
+    let address = console.choose().await;
+    let held = fs::File::open(console.app.folder.join("ashlar.use")).unwrap();
+    held.lock_shared().unwrap();
+
+    assert_eq!(console.post(&address, &[("password", PASSWORD)]).await.status, 303);
+
+    assert_eq!(console.wait().await, "/");
+    assert!(console.get("/").await.text.contains("in use by another command"));
+    held.unlock().unwrap();
+    console.must_be_untouched().await;
+}
+
+#[tokio::test]
+async fn what_nobody_confirms_is_removed_after_its_time() {
+    let unit = unit(&["ann@example.org"]);
+    fs::create_dir(unit.path().join("backups")).unwrap();
+    backup(unit.path(), &unit.path().join("backups/unit.db"));
+    let folder = Folder::at(unit.path()).unwrap();
+    let settings = Settings::load(Options::default(), &folder.settings()).unwrap();
+    let (schema, _) = app::prove().unwrap();
+    let _lock = folder.lock().unwrap();
+    let database = Database::open(&folder, schema, Clock::system(), Role::Server, Tuning::default()).unwrap();
+    let app = app::compose(database, &settings);
+    let id = restores::choose(&app, "backups/unit.db".into()).await.unwrap();
+
+    app.restores.forget_older_than(restores::PATIENCE);
+    assert!(restores::preview(&app, Ok(id)).is_ok() && has_unfinished(unit.path()));
+    app.restores.forget_older_than(Duration::ZERO);
+
+    assert!(restores::preview(&app, Ok(id)).is_err() && !has_unfinished(unit.path()));
+}
+
+// a disk that is really full: a small tmpfs, which takes root to mount
+
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// None where it can't be mounted; says why.
+    fn mount(mib: u32) -> Option<SmallDisk> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={mib}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
+        if mount.is_ok_and(|done| done.status.success()) {
+            return Some(SmallDisk(folder));
+        }
+        skip("a restore on a full disk", "no small one could be mounted without root");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all room but for so many bytes.
+    fn fill_but(&self, bytes: u64) {
+        let disk = rustix::fs::statvfs(self.path()).unwrap();
+        let free = disk.f_bavail * disk.f_frsize;
+        fs::write(self.path().join("filler"), vec![1; (free - bytes) as usize]).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.path()).status().ok();
+    }
+}
+
+#[test]
+fn a_disk_without_room_for_the_backup_is_said_and_the_unit_stays_as_it_is() {
+    let Some(disk) = SmallDisk::mount(4) else { return };
+    add(disk.path(), "ann@example.org");
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("unit.db");
+    backup(disk.path(), &file);
+    add(disk.path(), "ben@example.org");
+    let size = fs::metadata(&file).unwrap().len();
+
+    // There is no room for the copy; there is, and none for what has to be changed in it.
+    for room in [size / 2, size + 16 * 1024] {
+        disk.fill_but(room);
+        let before = content(disk.path());
+
+        let output = restore(disk.path(), &file);
+
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("the disk has room for"), "{}", stderr(&output));
+        assert_eq!(content(disk.path()), before);
+        fs::remove_file(disk.path().join("filler")).unwrap();
+        assert_eq!(people(disk.path()), set(&["ann@example.org", "ben@example.org"]));
+    }
+    assert!(restore(disk.path(), &file).status.success());
+    assert_eq!(people(disk.path()), set(&["ann@example.org"]));
+}
+
+#[tokio::test]
+async fn an_upload_that_fills_the_disk_is_refused_and_removed() {
+    let Some(disk) = SmallDisk::mount(8) else { return };
+    let app = TestApp::start_in(disk.path(), &[]).await;
+    let (_, token) = app.person("o@example.org", "owner");
+    let console = Console { app, token };
+    let large = vec![7; 12 << 20];
+
+    let announced = console.upload("large.db", &large).await;
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = {
+        let form = console.upload_form("large.db", &large, &console.token).build().unwrap();
+        form.body().unwrap().as_bytes().unwrap().chunks(65_536).map(|piece| Ok(piece.to_vec())).collect()
+    };
+    let chunked = console
+        .upload_form("large.db", b"", &console.token)
+        .body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)));
+    let found_out = Page::of(chunked).await;
+
+    for refused in [announced, found_out] {
+        assert_eq!(refused.status, 507, "{}", refused.text);
+        assert!(refused.text.contains("The disk is full"), "{}", refused.text);
+    }
+    assert!(!has_unfinished(disk.path()));
+    console.app.sign_up("ann@example.org").await;
 }

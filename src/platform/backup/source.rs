@@ -13,6 +13,8 @@ use crate::platform::files;
 
 /// Copied at once.
 const PIECE_BYTES: usize = 1 << 20;
+/// Room beside the copy, for what is changed in it.
+const SPARE_BYTES: u64 = 1 << 20;
 
 /// What a restore is asked for.
 #[derive(Debug, Clone)]
@@ -91,8 +93,11 @@ impl Source {
                 }
                 if path.parent() == target.parent() {
                     // An upload is ours already; a second copy of it would take room and time.
+                    must_have_room(target, 0, shown)?;
                     return std::fs::rename(path, target).map_err(|e| failed(shown, e));
                 }
+                let bytes = std::fs::metadata(path).map_err(|e| failed(shown, e))?.len();
+                must_have_room(target, bytes, shown)?;
                 if ["-wal", "-journal"].iter().any(|suffix| with_suffix(path, suffix).exists()) {
                     // Part of it stands beside it; SQLite puts both together.
                     return db::copy_file(path, target).map(drop);
@@ -107,18 +112,24 @@ impl Source {
     }
 }
 
+/// Better told now than by SQLite, for which a full disk is an I/O error at times.
+fn must_have_room(target: &Path, bytes: u64, shown: &Path) -> Result<()> {
+    let room = files::room(target.parent().unwrap_or(Path::new("."))).map_err(|e| failed(shown, e))?;
+    if room >= bytes.saturating_add(SPARE_BYTES) {
+        return Ok(());
+    }
+    Err(Error::Internal(format!(
+        "{} needs {} and as much as {} to work with, and the disk has room for {}: make room and try again",
+        shown.display(),
+        Bytes(bytes),
+        Bytes(SPARE_BYTES),
+        Bytes(room)
+    )))
+}
+
 fn copy(from: &Path, to: &Path, shown: &Path, progress: Progress<'_>) -> Result<()> {
     let mut source = File::open(from).map_err(|e| failed(shown, e))?;
     let total = source.metadata().map_err(|e| failed(shown, e))?.len();
-    let room = files::room(to.parent().unwrap_or(Path::new("."))).map_err(|e| failed(shown, e))?;
-    if room < total {
-        return Err(Error::Internal(format!(
-            "{} has {}, and the disk has room for {}: make room and try again",
-            shown.display(),
-            Bytes(total),
-            Bytes(room)
-        )));
-    }
     let mut target = File::create_new(to).map_err(|e| failed(shown, e))?;
     let (mut piece, mut done) = (vec![0; PIECE_BYTES], 0);
     loop {
