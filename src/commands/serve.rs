@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::app;
 use crate::platform::actor::Actor;
+use crate::platform::backup::Sealed;
 use crate::platform::clock::Clock;
 use crate::platform::config::{Options, Settings};
 use crate::platform::db::{self, Database, Folder, Schema, Use};
@@ -124,9 +125,11 @@ impl Server {
             blocking(move || app.platform.database.close()).await?;
             match ended {
                 Ended::Stopped => return Ok(()),
-                Ended::Restore(ready, open) => {
+                Ended::Restore(Ready { sealed, from, by, turn: _turn }, open) => {
                     let server = self.clone();
-                    (database, failure) = blocking(move || server.replace(ready)).await??;
+                    let replaced = blocking(move || server.replace(sealed)).await??;
+                    database = replaced.0;
+                    failure = replaced.1.map(|why| Failure { by, from, why });
                     sockets = open;
                 }
             }
@@ -138,23 +141,18 @@ impl Server {
         Database::open(folder, schema.clone(), Clock::system(), db::Role::Server, settings.database)
     }
 
-    /// Puts the restored database in place and opens it, or the old one again.
-    fn replace(&self, ready: Ready) -> Result<(Database, Option<Failure>)> {
-        let Ready { sealed, from, by, .. } = ready;
+    /// Puts the restored database in place and opens it; where that can't be, the old one again, with the reason.
+    fn replace(&self, sealed: Sealed) -> Result<(Database, Option<String>)> {
         let time = Clock::system().now().to_compact();
-        let failure = |error: Error| Some(Failure { by, from: from.clone(), why: error.to_string() });
         let kept = match sealed.put_in_place(&self.folder, &time) {
             Ok(kept) => kept,
-            Err(error) => return Ok((self.open()?, failure(error))),
+            Err(why) => return Ok((self.open()?, Some(why.to_string()))),
         };
         match (self.open(), kept) {
-            (Ok(database), _) => {
-                tracing::info!(from, "restored");
-                Ok((database, None))
-            }
-            (Err(error), Some(kept)) => {
+            (Ok(database), _) => Ok((database, None)),
+            (Err(why), Some(kept)) => {
                 self.folder.replace_database(&kept.join("ashlar.db"), &time)?;
-                Ok((self.open()?, failure(error)))
+                Ok((self.open()?, Some(why.to_string())))
             }
             (Err(error), None) => Err(error),
         }
@@ -282,5 +280,42 @@ async fn background(app: App) {
                 tokio::task::spawn_blocking(move || restores.forget_older_than(restores::PATIENCE));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::backup::{Source, Staging};
+    use crate::platform::config::Options;
+
+    #[tokio::test]
+    async fn a_restored_database_that_cannot_be_opened_makes_room_for_the_old_one_again() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = Folder::at(data.path()).unwrap();
+        let (schema, matrix) = app::prove().unwrap();
+        let settings = Settings::load(Options::default(), &folder.settings()).unwrap();
+        let (_, stop) = watch::channel(false);
+        let server =
+            Server { folder: folder.clone(), schema: schema.clone(), matrix, settings, stats: Arc::default(), stop };
+        let old = server.open().unwrap();
+        let id = old.unit().id;
+        old.close();
+        drop(old);
+        let path = data.path().join("backup.db");
+        db::copy_database(&folder, &schema, &path).unwrap();
+        let source = Source::File { shown: path.clone(), path, identities: Vec::new() };
+        let staged = Staging::make(&folder).unwrap().fill(&folder, &schema, &source, &mut |_, _| {}).unwrap();
+        let copy = staged.folder().database();
+        let sealed = staged.seal(&schema).unwrap();
+        std::fs::write(copy, "it was damaged after it had been checked").unwrap();
+
+        let (database, why) = server.replace(sealed).unwrap();
+
+        assert!(why.is_some_and(|why| why.contains("no database")));
+        assert_eq!(database.unit().id, id);
+        database.close();
+        drop(database);
+        assert_eq!(db::examine(&folder, &schema).unwrap().problems, Vec::<String>::new());
     }
 }

@@ -69,7 +69,8 @@ pub struct Ready {
     pub sealed: Sealed,
     pub from: String,
     pub by: Actor,
-    _turn: OwnedSemaphorePermit,
+    /// Nobody else begins a restore as long as this one lives.
+    pub turn: OwnedSemaphorePermit,
 }
 
 /// What is known of a backup that waits.
@@ -224,7 +225,7 @@ fn make_ready(
     let database = &app.platform.database;
     // Whoever may do this may know why; what is wrong is the backup, not the program.
     let refused = |error| match error {
-        Error::Internal(why) => Error::invalid(field, why),
+        Error::Internal(why) => Error::invalid(field, format!("not taken: {why}")),
         other => other,
     };
     let staged = staging.fill(database.folder(), database.schema(), source, &mut |_, _| {}).map_err(refused)?;
@@ -294,7 +295,7 @@ fn carry_out(app: &App, waiting: Waiting, by: Actor, turn: OwnedSemaphorePermit)
     })?;
     let sealed = staged.seal(app.platform.database.schema())?;
     let mut state = app.restores.state();
-    state.ready = Some(Ready { sealed, from, by, _turn: turn });
+    state.ready = Some(Ready { sealed, from, by, turn });
     state.leaving = true;
     drop(state);
     app.restores.inner.confirmed.notify_one();
