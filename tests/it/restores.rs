@@ -437,6 +437,7 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason_and_the_service_st
         ("missing.db", changed("DROP TABLE profiles"), "`profiles` is missing"),
     ];
 
+    let waiting = console.choose().await;
     for (name, bytes, why) in files {
         let refused = console.upload(name, &bytes).await;
         assert_eq!(refused.status, 422, "{name}: {}", refused.text);
@@ -456,6 +457,10 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason_and_the_service_st
     fs::hard_link(console.app.folder.join("ashlar.db"), console.app.folder.join("backups/itself.db")).unwrap();
     let refused = console.post("/restore", &[("backup", "backups/itself.db")]).await;
     assert!(refused.text.contains("own database"), "{}", refused.text);
+    // What was made ready before is still there to be confirmed.
+    assert_eq!(console.post(&waiting, &[("password", "not it at all")]).await.status, 422);
+    assert!(has_unfinished(&console.app.folder));
+    assert_eq!(console.post(&format!("{waiting}/discard"), &[]).await.status, 303);
     console.must_be_untouched().await;
 }
 
