@@ -113,10 +113,14 @@ impl Server {
                 let app = app.clone();
                 blocking(move || restores::record_failure(&app, by, from, why)).await?;
             }
-            if let Some(link) = set_up::offer(&app).await? {
-                say(&format!(
+            match set_up::offer(&app).await {
+                Ok(None) => {}
+                Ok(Some(link)) => say(&format!(
                     "Ashlar has no owner yet. Set it up here (the link works once, for 24 hours):\n\n    {link}\n"
-                ));
+                )),
+                Err(error) if is_first => return Err(error),
+                // What goes on after a restore must not end for that.
+                Err(error) => tracing::error!(%error, "whether there is an owner is not known"),
             }
             if std::mem::take(&mut is_first) {
                 say(&format!("Ashlar serves {} on http://{}", self.folder.path().display(), self.settings.listen));
@@ -129,7 +133,10 @@ impl Server {
                     let server = self.clone();
                     let replaced = blocking(move || server.replace(sealed)).await??;
                     database = replaced.0;
-                    failure = replaced.1.map(|why| Failure { by, from, why });
+                    match replaced.1 {
+                        None => tracing::info!(from, "restored"),
+                        Some(why) => failure = Some(Failure { by, from, why }),
+                    }
                     sockets = open;
                 }
             }
@@ -206,6 +213,7 @@ fn say(text: &str) {
     }
 }
 
+/// Serves on one socket until it is left; `then` is called once it takes no more connections.
 async fn listen(
     listener: TcpListener,
     service: Service,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::commands::{add, backup, content, has_unfinished, people, restore, set, stderr, unit};
 use crate::pages::token_of;
-use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, skip, without_settings};
+use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, program, skip, without_settings};
 
 // from the command line
 
@@ -158,6 +158,42 @@ fn a_moment_is_read_strictly_and_belongs_to_replicas_alone() {
     let (_, text) = run(&["--identity", "key.txt"]);
     assert!(text.contains("is not encrypted"), "{text}");
     assert_eq!(content(unit.path()), before);
+}
+
+#[test]
+fn on_a_terminal_it_shows_how_far_it_is_and_asks_before_it_goes_on() {
+    let unit = unit(&["ann@example.org"]);
+    let file = unit.path().join("unit.db");
+    backup(unit.path(), &file);
+    add(unit.path(), "ben@example.org");
+    let typed = |answer: &str, flags: &str| {
+        let shell = format!(
+            "{} restore --from {} --data {} {flags}",
+            program().get_program().to_str().unwrap(),
+            file.display(),
+            unit.path().display()
+        );
+        // `script` gives it a terminal.
+        let mut command = Command::new("script");
+        without_settings(&mut command);
+        command.args(["-qec", &shell, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+
+    for answer in ["n\n", "\n", "restore\n"] {
+        let (done, text) = typed(answer, "");
+        assert!(!done && text.contains("Restore it? [y/N]") && text.contains("nothing was changed"), "{text}");
+        assert!(text.contains("copying: 100 %") && text.contains("will be lost: 1 change"), "{text}");
+        assert_eq!(people(unit.path()).len(), 2);
+        assert!(!has_unfinished(unit.path()) && !unit.path().join("replaced").exists());
+    }
+    assert!(typed("y\n", "").0);
+    assert_eq!(people(unit.path()), set(&["ann@example.org"]));
+    let (done, text) = typed("", "--yes");
+    assert!(done && !text.contains("Restore it?"), "{text}");
 }
 
 #[test]
