@@ -501,6 +501,36 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason_and_the_service_st
 }
 
 #[tokio::test]
+async fn an_older_schema_and_another_unit_are_called_that_and_restored() {
+    let mut console = Console::start().await;
+    let older = console.app.folder.join("backups/older.db");
+    fs::copy(console.backup(), &older).unwrap();
+    let raw = Connection::open(&older).unwrap();
+    raw.execute_batch("DROP TABLE billing_accounts; DROP TABLE migrations_billing; PRAGMA user_version = 5").unwrap();
+    drop(raw);
+    let chosen = console.post("/restore", &[("backup", "backups/older.db")]).await;
+    let page = console.get(&chosen.location).await;
+    assert!(page.text.contains("Older; brought up to date by 1 migration"), "{}", page.text);
+    assert_eq!(console.post(&chosen.location, &[("password", PASSWORD)]).await.status, 303);
+    assert_eq!(console.wait().await, "/sign-in?done=restored");
+    assert_eq!(ashlar(&console.app.folder, &["migrate", "--check"]).status.code(), Some(0));
+
+    ashlar_ok(&console.app.folder, &["doctor", "--fix"]);
+    console.token = sign_in(&console.app).await;
+    let other = unit(&["zoe@example.org"]);
+    let file = other.path().join("unit.db");
+    backup(other.path(), &file);
+    let uploaded = console.upload("zoe.db", &fs::read(&file).unwrap()).await;
+    let page = console.get(&uploaded.location).await;
+    assert!(page.text.contains("This is a backup of another unit") && page.text.contains("with 2 people"));
+    assert!(!page.text.contains("What will be lost"), "{}", page.text);
+    assert_eq!(console.post(&uploaded.location, &[("password", PASSWORD)]).await.status, 303);
+    assert_eq!(console.wait().await, "/sign-in?done=restored");
+    assert_eq!(people(&console.app.folder), set(&["zoe@example.org"]));
+    assert_eq!(console.app.stop(), Some(0));
+}
+
+#[tokio::test]
 async fn an_upload_that_is_too_large_or_no_form_or_breaks_off_leaves_nothing() {
     let console = Console::start_with(&["--max-restore-upload", "200 KiB"]).await;
     let large = vec![7; 300 << 10];

@@ -1,87 +1,34 @@
 //! Restores while the server runs: a backup is made ready beside the unit and looked at; once an owner has confirmed
 //! it, whoever runs the server puts it in place.
 
+mod state;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
+
+pub use state::{Preview, Ready, RestoreId, Restores, Waiting};
 
 use super::App;
 use super::prove_again::prove_again;
-use super::restored::{Outlook, outlook, record_of_unit, restored};
+use super::restored::{outlook, record_of_unit, restored};
 use crate::platform::actor::Actor;
 use crate::platform::audit::{self, Entry, SubjectId};
 use crate::platform::auth::{Caller, Principal};
-use crate::platform::backup::{Sealed, Source, Staged, Staging, shelf};
+use crate::platform::backup::{Source, Staging, shelf};
 use crate::platform::bytes::Bytes;
 use crate::platform::clock::Time;
 use crate::platform::db::{Database, Folder, Role, Snapshot, Tuning};
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
 use crate::platform::http::Request;
-use crate::platform::ids::Id;
 
 /// What is made ready and not confirmed is removed after so long.
 pub const PATIENCE: Duration = Duration::from_secs(3600);
 /// Entries of the unit's own trail that are looked through for the last restore.
 const RECENT: u32 = 50;
-
-/// Names one backup that waits to be confirmed.
-pub type RestoreId = Id<Waiting>;
-
-/// What is about to take the unit's place. Clones share it.
-#[derive(Clone)]
-pub struct Restores {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    max_upload: Bytes,
-    /// Held by whoever makes one ready or puts it in place: one at a time.
-    turn: Arc<Semaphore>,
-    state: Mutex<State>,
-    confirmed: Notify,
-    /// Nobody is let in any more who would still see the old unit.
-    left: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: Option<Waiting>,
-    ready: Option<Ready>,
-    /// One is confirmed: this unit is about to be left.
-    leaving: bool,
-}
-
-/// A backup that is made ready, and waits for an owner to confirm it.
-pub struct Waiting {
-    id: RestoreId,
-    staged: Staged,
-    from: String,
-    outlook: Outlook,
-    since: Instant,
-}
-
-/// A backup that is confirmed: what is left to do is to put it in place.
-pub struct Ready {
-    pub sealed: Sealed,
-    pub from: String,
-    pub by: Actor,
-    /// Nobody else begins a restore as long as this one lives.
-    pub turn: OwnedSemaphorePermit,
-}
-
-/// What is known of a backup that waits.
-#[derive(Debug, Clone)]
-pub struct Preview {
-    pub id: RestoreId,
-    pub from: String,
-    pub outlook: Outlook,
-    /// Migrations that were run on it, since its schema was older.
-    pub migrated: usize,
-}
 
 /// A backup in the unit's folder that can be chosen.
 pub struct Choice {
@@ -91,75 +38,6 @@ pub struct Choice {
     pub time: Time,
     pub size: Bytes,
 }
-
-impl Restores {
-    pub fn new(max_upload: Bytes) -> Self {
-        let inner = Inner {
-            max_upload,
-            turn: Arc::new(Semaphore::new(1)),
-            state: Mutex::default(),
-            confirmed: Notify::new(),
-            left: Notify::new(),
-        };
-        Restores { inner: Arc::new(inner) }
-    }
-
-    pub fn max_upload(&self) -> Bytes {
-        self.inner.max_upload
-    }
-
-    /// Whether this unit is about to be left for a backup.
-    pub fn is_leaving(&self) -> bool {
-        self.state().leaving
-    }
-
-    /// Waits until a restore is confirmed.
-    pub async fn confirmed(&self) -> Ready {
-        loop {
-            if let Some(ready) = self.state().ready.take() {
-                return ready;
-            }
-            self.inner.confirmed.notified().await;
-        }
-    }
-
-    /// To be called when no more connections are taken: whoever confirmed is answered then, and finds the new unit.
-    pub fn leave(&self) {
-        self.inner.left.notify_one();
-    }
-
-    /// Removes what was made ready before that, and never confirmed.
-    pub fn forget_older_than(&self, age: Duration) {
-        let old = self.state().waiting.take_if(|waiting| waiting.since.elapsed() > age);
-        // Not under the lock: removing a large file takes its time.
-        drop(old);
-    }
-
-    fn begin(&self) -> Result<OwnedSemaphorePermit> {
-        self.inner.turn.clone().try_acquire_owned().map_err(|_| Error::Conflict {
-            field: None,
-            detail: "another restore is being made ready just now: try again when that is done".into(),
-        })
-    }
-
-    fn preview(&self, id: RestoreId) -> Result<Preview> {
-        let state = self.state();
-        let waiting = state.waiting.as_ref().filter(|waiting| waiting.id == id).ok_or(GONE)?;
-        let Waiting { from, outlook, staged, .. } = waiting;
-        Ok(Preview { id, from: from.clone(), outlook: outlook.clone(), migrated: staged.pending })
-    }
-
-    fn take(&self, id: RestoreId) -> Result<Waiting> {
-        self.state().waiting.take_if(|waiting| waiting.id == id).ok_or(GONE)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // What is behind it is whole after each step.
-        self.inner.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
-const GONE: Error = Error::NotFound("backup any more: choose or upload it again");
 
 /// The backups in the unit's folder, newest first: those made as such, then what earlier restores replaced.
 pub async fn choices(app: &App) -> Result<Vec<Choice>> {
@@ -232,8 +110,7 @@ fn make_ready(
     let outlook = within(app, staged.folder(), |backup| outlook(backup, Ok(Some(app)))).map_err(refused)?;
     let id = RestoreId::new(database.clock().now());
     let waiting = Waiting { id, staged, from: source.shown(), outlook, since: Instant::now() };
-    let old = app.restores.state().waiting.replace(waiting);
-    drop(old);
+    app.restores.put(waiting);
     Ok(id)
 }
 
@@ -282,7 +159,7 @@ pub async fn confirm(app: &App, by: Caller, who: Principal, id: RestoreId, passw
         done
     })
     .await?;
-    app.restores.inner.left.notified().await;
+    app.restores.left().await;
     Ok(())
 }
 
@@ -294,11 +171,7 @@ fn carry_out(app: &App, waiting: Waiting, by: Actor, turn: OwnedSemaphorePermit)
         restored(backup, by, from.clone(), &outlook)
     })?;
     let sealed = staged.seal(app.platform.database.schema())?;
-    let mut state = app.restores.state();
-    state.ready = Some(Ready { sealed, from, by, turn });
-    state.leaving = true;
-    drop(state);
-    app.restores.inner.confirmed.notify_one();
+    app.restores.go(Ready { sealed, from, by, turn });
     Ok(())
 }
 
