@@ -20,6 +20,7 @@ use crate::platform::telemetry;
 use crate::platform::{FindViewer, Platform};
 use crate::use_cases::console;
 use crate::use_cases::module_map::ModuleMap;
+use crate::use_cases::restores::Restores;
 use crate::use_cases::{self, App, UseCasesApi};
 
 /// Every migration below `migrations/`, compiled in.
@@ -86,7 +87,8 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     };
     let origin = settings.origin().into();
     let backups = Keeper::new(settings.backups.clone());
-    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin, backups }
+    let restores = Restores::new(settings.max_restore_upload);
+    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin, backups, restores }
 }
 
 /// Everything that answers requests; `matrix` is what [`prove`] found.

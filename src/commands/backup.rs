@@ -8,7 +8,7 @@ use super::progress::Bar;
 use super::{people, print, settings};
 use crate::app;
 use crate::modules::users::Users;
-use crate::platform::backup::{self, Order, Packing, Recipient, Source};
+use crate::platform::backup::{self, Order, Packing, Recipient, Unit};
 use crate::platform::clock::Clock;
 use crate::platform::db::Folder;
 use crate::platform::error::Result;
@@ -57,7 +57,7 @@ impl Backup {
             },
             examine: &|_, _| Ok(()),
         };
-        let made = backup::make(Source::Closed(&folder, &schema, &Clock::system()), &order);
+        let made = backup::make(Unit::Closed(&folder, &schema, &Clock::system()), &order);
         bar.clear();
         let made = made?;
         if self.json {

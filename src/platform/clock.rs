@@ -35,10 +35,24 @@ impl Time {
 
     /// What [`Time::to_compact`] wrote.
     pub fn from_compact(text: &str) -> Option<Self> {
-        let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
-        let time = Time::from_ms(jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?.as_millisecond());
+        let time = Time::of_civil(jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?)?;
         // Written in one way only: no signs, spaces or shorter numbers.
         (time.to_compact() == text).then_some(time)
+    }
+
+    /// The first such moment in a file's name.
+    pub fn in_name(name: &str) -> Option<Self> {
+        (0..name.len()).find_map(|from| Time::from_compact(name.get(from..from + 16)?))
+    }
+
+    /// A date and a time of day in UTC; none outside of what [`Time::from_ms`] takes.
+    fn of_civil(civil: jiff::civil::DateTime) -> Option<Self> {
+        Time::of_timestamp(jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?)
+    }
+
+    fn of_timestamp(timestamp: jiff::Timestamp) -> Option<Self> {
+        let ms = timestamp.as_millisecond();
+        Some(Time::from_ms(ms)).filter(|time| time.as_ms() == ms)
     }
 
     fn timestamp(self) -> jiff::Timestamp {
@@ -50,6 +64,21 @@ impl Time {
 impl std::fmt::Display for Time {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:.3}", self.timestamp())
+    }
+}
+
+/// RFC 3339 (`2026-11-24T10:00:00Z`, with any offset), or a date and a time of day in UTC (`2026-11-24 10:00`).
+impl std::str::FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let civil = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
+            .iter()
+            .find_map(|format| jiff::civil::DateTime::strptime(format, text).ok())
+            .and_then(Time::of_civil);
+        civil.or_else(|| Time::of_timestamp(text.parse().ok()?)).ok_or_else(|| {
+            format!("`{text}` is no time: write it like 2026-11-24T10:00:00Z or, in UTC, 2026-11-24 10:00")
+        })
     }
 }
 
@@ -88,5 +117,32 @@ impl Clock {
 
     pub fn now(&self) -> Time {
         self.0.unwrap_or_else(|| Time::from_ms(jiff::Timestamp::now().as_millisecond()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_an_offset_or_in_utc_and_nothing_else_is() {
+        let read = |text: &str| text.parse::<Time>().map(|time| time.to_string());
+
+        for same in ["2026-11-24T10:00:00Z", "2026-11-24T11:00:00+01:00", "2026-11-24 10:00", "2026-11-24 10:00:00"] {
+            assert_eq!(read(same).as_deref(), Ok("2026-11-24T10:00:00.000Z"), "{same}");
+        }
+        for wrong in ["", "yesterday", "2026-11-24", "10:00", "2026-13-01 10:00", "1900-01-01 00:00", "1764000000"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_time_in_a_name_is_found_wherever_it_stands() {
+        let time = |name| Time::in_name(name).map(Time::to_compact);
+
+        assert_eq!(time("ashlar-20261124T100000Z-s9.db").as_deref(), Some("20261124T100000Z"));
+        assert_eq!(time("before-migration-20261124T100000Z.db").as_deref(), Some("20261124T100000Z"));
+        assert_eq!(time("20261324T100000Z.db"), None);
+        assert_eq!(time("é.db"), None);
     }
 }

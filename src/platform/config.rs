@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::addresses::Network;
 use super::auth::AttemptLimits;
 use super::backup::{BackupSettings, Every, Keep, Packing, Recipient};
+use super::bytes::Bytes;
 use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Limits, Proxies, SiteSettings};
@@ -112,6 +113,9 @@ pub struct Options {
     /// How often the newest backup is restored for a trial: 30 days, or off [default: 7 days]
     #[arg(long, env = "ASHLAR_DRILL_EVERY", value_name = "TIME")]
     pub drill_every: Option<Every>,
+    /// The largest backup that may be uploaded to be restored [default: 4 GiB]
+    #[arg(long, env = "ASHLAR_MAX_RESTORE_UPLOAD", value_name = "SIZE")]
+    pub max_restore_upload: Option<Bytes>,
 }
 
 /// Settings as they hold.
@@ -127,6 +131,7 @@ pub struct Settings {
     pub database: Tuning,
     pub replica: ReplicaSettings,
     pub backups: BackupSettings,
+    pub max_restore_upload: Bytes,
 }
 
 /// Who copies the database's changes elsewhere.
@@ -202,6 +207,7 @@ impl Settings {
             },
             replica,
             backups,
+            max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),
                 sign_in_per_account: flags.sign_ins_per_account.or(file.sign_ins_per_account).unwrap_or(per_minute(10)),

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
@@ -51,6 +52,21 @@ pub fn put_new(from: &Path, to: &Path) -> io::Result<()> {
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
+}
+
+/// Bytes that this user may still write to the disk that `folder` is on.
+pub fn room(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Whether both are names of one file, without opening it.
+pub fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    let file = |path: &Path| match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(|file| Some((file.dev(), file.ino()))),
+    };
+    Ok(file(one)? == file(other)?)
 }
 
 /// Removes an unfinished database with what SQLite keeps beside it.

@@ -14,7 +14,7 @@ use crate::modules::users::Users;
 use crate::platform::actor::Actor;
 use crate::platform::audit::{self, Change};
 use crate::platform::backup::{
-    self, Backup, Drill, Every, Failure, Identities, Kept, Kind, Name, Order, Progress, Source, Step, Turn,
+    self, Backup, Drill, Every, Failure, Identities, Kept, Kind, Name, Order, Progress, Step, Turn, Unit,
 };
 use crate::platform::clock::Time;
 use crate::platform::db::{Snapshot, UnitOfWork};
@@ -175,7 +175,7 @@ fn make(app: &App, turn: &Turn) -> Result<BackupFile> {
             false => Ok(()),
         },
     };
-    let made = backup::make(Source::Open(database), &order)?;
+    let made = backup::make(Unit::Open(database), &order)?;
     app.backups.note_failure(None);
     gauge(made.made_at);
     Ok(listed(made))

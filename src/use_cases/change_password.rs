@@ -4,9 +4,10 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use super::App;
+use super::prove_again::prove_again;
 use crate::platform::audit;
 use crate::platform::auth::{Caller, Password, Principal, Purpose};
-use crate::platform::error::{Error, Result};
+use crate::platform::error::Result;
 use crate::platform::http::{Request, answers};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -25,14 +26,7 @@ pub struct ChangePassword {
 pub async fn change_password(app: &App, by: Caller, who: Principal, form: ChangePassword) -> Result<()> {
     let auth = &app.platform.auth;
     let new = Password::new(form.new, "new")?;
-    auth.attempts().prove_again(who.user)?;
-    let it = auth.clone();
-    let candidate =
-        app.platform.database.read("change_password", move |snapshot| it.candidate_user(snapshot, who.user));
-    let candidate = candidate.await?;
-    if auth.verify(&candidate, Password::attempt(form.old)).await?.is_none() {
-        return Err(Error::invalid("old", "this is not your password"));
-    }
+    let candidate = prove_again(app, who, form.old, "old").await?;
     let new = auth.hash(new).await?;
     let it = auth.clone();
     app.platform

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::restored::restored;
+use super::restored::{outlook, restored};
 use super::{App, doctor};
 use crate::platform::actor::Actor;
 use crate::platform::audit::{self, Change};
@@ -57,7 +57,8 @@ fn try_restore(app: &App, name: &str, fetch: impl FnOnce(&Path) -> Result<()>) -
     let trial = Database::open(&folder, database.schema().clone(), database.clock().clone(), Role::Server, tuning)?;
     let mut it = app.clone();
     it.platform.database = trial;
-    let looked = restored(&it, Actor::system(), name.to_owned())
+    let looked = outlook(&it, Ok(None))
+        .and_then(|outlook| restored(&it, Actor::system(), name.to_owned(), &outlook))
         .and_then(|_| it.platform.database.read_blocking("drill", |snapshot| doctor::examine(&it, snapshot)));
     it.platform.database.close();
     match looked?.as_slice() {

@@ -15,7 +15,9 @@ mod new_person;
 pub mod password_link;
 pub mod people;
 pub mod profile;
+mod prove_again;
 pub mod restored;
+pub mod restores;
 pub mod sessions;
 pub mod set_up;
 pub mod sign_in;
@@ -31,11 +33,12 @@ use crate::modules::profiles::{Profile, Profiles};
 use crate::modules::users::{User, Users};
 use crate::platform::Platform;
 use crate::platform::backup::Keeper;
-use crate::platform::db::Snapshot;
+use crate::platform::db::{Database, Snapshot};
 use crate::platform::error::Result;
 use crate::platform::http::{self, Routes, on};
 use crate::platform::ids::UserId;
 use crate::platform::module::Module;
+use restores::Restores;
 
 /// What use cases work with: the modules' faces and the platform. `app.rs` composes it; clones share it.
 #[derive(Clone)]
@@ -49,6 +52,8 @@ pub struct App {
     pub backups: Keeper,
     /// How browsers reach this server: `https://ashlar.example.org`.
     pub origin: Arc<str>,
+    /// What is about to take this unit's place.
+    pub restores: Restores,
 }
 
 /// A person as the modules see them, side by side.
@@ -60,6 +65,11 @@ pub struct Person {
 }
 
 impl App {
+    /// The same over another database: a copy that is looked at before it takes the place.
+    pub fn over(&self, database: Database) -> App {
+        App { platform: Platform { database, ..self.platform.clone() }, ..self.clone() }
+    }
+
     /// One person; [`Error::NotFound`](crate::platform::error::Error::NotFound) if there is none.
     pub fn person(&self, snapshot: &Snapshot<'_>, id: UserId) -> Result<Person> {
         let user = self.users.get(snapshot, id)?;

@@ -424,3 +424,58 @@ async fn two_hundred_people_are_read_page_by_page() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_owner_uploads_a_backup_and_restores_it() {
+    let app = TestApp::start().await;
+    app.person("owner@example.org", "owner");
+    let link = ashlar_ok(&app.folder, &["user", "password-link", "--email", "owner@example.org"]);
+    // The command doesn't know on which port this one serves.
+    let link = link.trim()[link.find("/password/").unwrap()..].to_owned();
+    let kept = tempfile::tempdir().unwrap();
+    let (junk, file) = (kept.path().join("junk.db"), kept.path().join("unit.db"));
+    std::fs::write(&junk, "junk").unwrap();
+    let folder = app.folder.clone();
+    in_browser(&app.origin, &[], |browser| async move {
+        browser.go(&link).await;
+        browser.fill("password", PASSWORD).await;
+        browser.press("Save the password").await;
+        ashlar_ok(&folder, &["backup", "--to", file.to_str().unwrap()]);
+        ashlar_ok(&folder, &["user", "create", "--email", "late@example.org", "--display-name", "Late Comer"]);
+        browser.sign_in("owner@example.org", PASSWORD).await;
+        browser.follow("Choose a backup…").await;
+        browser.see("There is none yet").await;
+        browser.pictures("restore-empty").await;
+
+        let upload = async |file: &Path| {
+            browser.find(Locator::Id("file")).await.send_keys(file.to_str().unwrap()).await.unwrap();
+            browser.press("Upload and check").await;
+        };
+        upload(&junk).await;
+        browser.see("junk.db is no database").await;
+        browser.pictures("restore-refused").await;
+        upload(&file).await;
+        browser.see("1 who joined since then").await;
+        browser.pictures("restore-confirm").await;
+        browser.press("Keep what is here").await;
+        browser.see("nothing was changed").await;
+        upload(&file).await;
+        browser.fill("password", NEW_PASSWORD).await;
+        browser.press("Restore").await;
+        browser.see("This is not your password").await;
+        browser.fill("password", PASSWORD).await;
+        browser.press("Restore").await;
+
+        // By itself, wherever it had to wait.
+        browser.see("The backup is restored").await;
+        browser.pictures("restored").await;
+        browser.sign_in("owner@example.org", PASSWORD).await;
+        browser.follow("Choose a backup…").await;
+        browser.see("The last restore").await;
+        browser.see("replaced/").await;
+        browser.pictures("restore").await;
+        browser.go("/people?q=late").await;
+        browser.see("Nobody").await;
+    })
+    .await;
+}

@@ -14,41 +14,41 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, program};
 
-fn add(data: &Path, email: &str) {
+pub fn add(data: &Path, email: &str) {
     ashlar_ok(data, &["user", "create", "--email", email, "--display-name", "Ann Lee"]);
 }
 
 /// A unit without a server, with these people.
-fn unit(emails: &[&str]) -> tempfile::TempDir {
+pub fn unit(emails: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     emails.iter().for_each(|email| add(folder.path(), email));
     folder
 }
 
-fn people(data: &Path) -> BTreeSet<String> {
+pub fn people(data: &Path) -> BTreeSet<String> {
     let list = ashlar_ok(data, &["user", "list", "--json"]);
     let email = |line: &str| serde_json::from_str::<Value>(line).unwrap()["user"]["email"].as_str().unwrap().to_owned();
     list.lines().map(email).collect()
 }
 
-fn set(emails: &[&str]) -> BTreeSet<String> {
+pub fn set(emails: &[&str]) -> BTreeSet<String> {
     emails.iter().map(|email| (*email).to_owned()).collect()
 }
 
-fn backup(data: &Path, to: &Path) -> Value {
+pub fn backup(data: &Path, to: &Path) -> Value {
     serde_json::from_str(&ashlar_ok(data, &["backup", "--to", to.to_str().unwrap(), "--json"])).unwrap()
 }
 
-fn restore(data: &Path, from: &Path) -> Output {
+pub fn restore(data: &Path, from: &Path) -> Output {
     ashlar(data, &["restore", "--from", from.to_str().unwrap()])
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Files of `folder` and what is in them, without those that only locks need.
-fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -156,8 +156,8 @@ async fn a_backup_under_load_holds_exactly_what_was_acknowledged_before_it_and_n
 
 /// When kills came.
 #[derive(Debug, Default)]
-struct Hits {
-    rounds: u32,
+pub struct Hits {
+    pub rounds: u32,
     /// Too late: the command had done its work.
     ended: u32,
     /// In the middle: it had begun to write.
@@ -166,14 +166,14 @@ struct Hits {
 
 impl Hits {
     /// Whether to go on: a good number of moments, and more (within reason) until each kind was hit.
-    fn want_more(&self) -> bool {
+    pub fn want_more(&self) -> bool {
         let all_kinds = self.ended > 0 && self.midway > 0;
         self.rounds < if all_kinds { 20 } else { 200 }
     }
 
     /// Starts a command and kills it at a moment within twice the time that it takes: however many rounds there are,
     /// they are spread evenly. Returns whether it ended in time.
-    fn start_and_kill(&mut self, args: &[&str], whole: Duration, is_midway: impl Fn() -> bool) -> bool {
+    pub fn start_and_kill(&mut self, args: &[&str], whole: Duration, is_midway: impl Fn() -> bool) -> bool {
         let golden_ratio = 0.618_034;
         let part = (f64::from(self.rounds) * golden_ratio).fract();
         let mut child = program().args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -186,13 +186,13 @@ impl Hits {
         ended
     }
 
-    fn must_be_of_each_kind(&self) {
+    pub fn must_be_of_each_kind(&self) {
         assert!(self.ended > 0 && self.midway > 0, "the kills missed what they are for: {self:?}");
     }
 }
 
 /// Whether a command has left something unfinished in `folder`.
-fn has_unfinished(folder: &Path) -> bool {
+pub fn has_unfinished(folder: &Path) -> bool {
     content(folder).iter().any(|(path, _)| path.to_str().unwrap().contains("unfinished"))
 }
 

@@ -9,12 +9,12 @@ const OTHER_PASSWORD: &str = "copper-window-saturday";
 
 impl TestApp {
     /// A page, with a session's cookie.
-    fn page(&self, path: &str, token: &str) -> RequestBuilder {
+    pub fn page(&self, path: &str, token: &str) -> RequestBuilder {
         self.get(path).header("cookie", format!("ashlar={token}"))
     }
 
     /// A form sent from a page of this site; without a token, by nobody.
-    fn form(&self, path: &str, token: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+    pub fn form(&self, path: &str, token: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let request = self
             .request(Method::POST, path)
             .header("sec-fetch-site", "same-origin")
@@ -38,7 +38,7 @@ fn header<'r>(response: &'r Response, name: &str) -> &'r str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-fn token_of(response: &Response) -> String {
+pub fn token_of(response: &Response) -> String {
     let cookie = header(response, "set-cookie");
     cookie.strip_prefix("ashlar=").unwrap().split(';').next().unwrap().to_owned()
 }

@@ -313,6 +313,14 @@ impl TestApp {
         self.child.id()
     }
 
+    /// Starts it again on its folder, after it has ended.
+    pub async fn restart(&mut self, args: &[&str]) {
+        let again = TestApp::start_in(&self.folder, args).await;
+        let temporary = self._temporary.take();
+        *self = again;
+        self._temporary = temporary;
+    }
+
     /// Pulls the plug.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -101,6 +101,11 @@ pub fn list(
     }
 }
 
+/// How many entries there are behind `after`; all, where it is none.
+pub fn count(snapshot: &Snapshot<'_>, after: Option<EntryId>) -> Result<i64> {
+    snapshot.tables(Owner(())).count(after)
+}
+
 /// All that was written down about a person.
 pub fn export(snapshot: &Snapshot<'_>, person: UserId) -> Result<Vec<Entry>> {
     snapshot.tables(Owner(())).list_about(person)

@@ -20,6 +20,7 @@ pub(super) trait AuditRepository {
     ) -> Result<()>;
     fn list(&self, before: Option<EntryId>, limit: u32) -> Result<Vec<Entry>>;
     fn list_of(&self, subject: SubjectId, before: Option<EntryId>, limit: u32) -> Result<Vec<Entry>>;
+    fn count(&self, after: Option<EntryId>) -> Result<i64>;
     fn list_about(&self, person: UserId) -> Result<Vec<Entry>>;
     fn blank(&self, person: UserId) -> Result<usize>;
 }
@@ -78,6 +79,16 @@ impl AuditRepository for Tables<'_, Owner> {
             (subject, before, limit),
             entry,
         )
+    }
+
+    fn count(&self, after: Option<EntryId>) -> Result<i64> {
+        let count = self.fetch_optional(
+            // An empty blob sorts before every id.
+            sql!("SELECT count(*) FROM audit_entries WHERE id > coalesce(?1, x'')"),
+            [after],
+            |row| row.get(0),
+        );
+        Ok(count?.unwrap_or(0))
     }
 
     fn list_about(&self, person: UserId) -> Result<Vec<Entry>> {

@@ -46,7 +46,7 @@ pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Pat
     // A plain file that is complete by itself can be read where it is.
     let in_place = around == Wrapping::default() && !has_companions(file);
     if around == Wrapping::default() {
-        db::must_be_ours(file)?;
+        db::must_be_ours(file, file)?;
     }
     let (scratch, wrapping) = if in_place && !db::wants_wal(file)? {
         must_be_whole(file)?;
@@ -57,7 +57,7 @@ pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Pat
         (Some(scratch), wrapping)
     };
     let plain = scratch.as_ref().map_or_else(|| file.to_owned(), |scratch| scratch.path().join("plain.db"));
-    db::must_be_ours(&plain).map_err(|e| renamed(e, &plain, file))?;
+    db::must_be_ours(&plain, file)?;
     let pending = db::verify(&plain, file, schema)?;
     let rows = db::rows_of(&plain)?;
     let stamp = db::stamp_of(&plain)?;
@@ -96,9 +96,4 @@ fn must_agree(file: &Path, said: &BTreeMap<String, i64>, found: &BTreeMap<String
         "{} says that `{table}` has {rows} rows, but there are {found}: it was changed after it was made",
         file.display()
     )))
-}
-
-/// The error with the name that whoever asked knows.
-fn renamed(error: Error, from: &Path, to: &Path) -> Error {
-    Error::Internal(error.to_string().replace(&from.display().to_string(), &to.display().to_string()))
 }

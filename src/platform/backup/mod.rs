@@ -11,6 +11,8 @@ mod restore;
 mod retention;
 mod scratch;
 mod settings;
+mod shelf;
+mod source;
 mod sqlite;
 mod unpack;
 
@@ -24,10 +26,12 @@ pub use inspect::{Contents, inspect};
 pub use keeper::{Failure, Keeper, Kept, Turn};
 pub use name::Name;
 pub use pack::{Packing, Recipient};
-pub use restore::Staged;
+pub use restore::{Sealed, Staged, Staging};
 pub use retention::{Keep, superseded};
 pub use scratch::Scratch;
 pub use settings::{BackupSettings, Every};
+pub use shelf::{Shelved, shelf};
+pub use source::{Point, Source};
 pub use unpack::{Identities, Wrapping, unpack, wrapping_of};
 
 use super::clock::{Clock, Time};
@@ -99,13 +103,13 @@ impl Step {
     }
 }
 
-/// Where a backup comes from.
+/// The unit that is backed up.
 #[derive(Clone, Copy)]
-pub enum Source<'s> {
+pub enum Unit<'u> {
     /// A unit that this process does not have open.
-    Closed(&'s Folder, &'s Schema, &'s Clock),
+    Closed(&'u Folder, &'u Schema, &'u Clock),
     /// One that it has.
-    Open(&'s Database),
+    Open(&'u Database),
 }
 
 /// What backup to make.
@@ -127,11 +131,11 @@ pub struct Order<'o> {
 ///
 /// # Errors
 /// If the file exists or can't be written, or the copy is not sound; nothing is left there then.
-pub fn make(source: Source<'_>, order: &Order<'_>) -> Result<Backup> {
+pub fn make(source: Unit<'_>, order: &Order<'_>) -> Result<Backup> {
     let (folder, schema, clock) = source.parts();
     let made_at = clock.now();
     // Before anything is removed: what a killed restore left in a unit's folder may be needed.
-    if let Source::Closed(..) = source {
+    if let Unit::Closed(..) = source {
         drop(folder.enter()?);
     }
     let beside = folder_of(order.to)?;
@@ -162,11 +166,11 @@ pub fn make(source: Source<'_>, order: &Order<'_>) -> Result<Backup> {
     Ok(Backup { path: target, bytes, made_at, schema_version, people, wrapping, sha256, seconds })
 }
 
-impl<'s> Source<'s> {
-    fn parts(self) -> (&'s Folder, &'s Schema, &'s Clock) {
+impl<'u> Unit<'u> {
+    fn parts(self) -> (&'u Folder, &'u Schema, &'u Clock) {
         match self {
-            Source::Closed(folder, schema, clock) => (folder, schema, clock),
-            Source::Open(database) => (database.folder(), database.schema(), database.clock()),
+            Unit::Closed(folder, schema, clock) => (folder, schema, clock),
+            Unit::Open(database) => (database.folder(), database.schema(), database.clock()),
         }
     }
 }
@@ -180,7 +184,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn copy(source: Source<'_>, at: Time, path: &Path, watch: &dyn Fn(Progress) -> Result<()>) -> Result<Plain> {
+    fn copy(source: Unit<'_>, at: Time, path: &Path, watch: &dyn Fn(Progress) -> Result<()>) -> Result<Plain> {
         let start = Instant::now();
         let copied_at = Cell::new(start);
         let watch = |done_bytes, total_bytes| {
@@ -189,8 +193,8 @@ impl Plain {
             watch(Progress { step, done_bytes, total_bytes })
         };
         let held = match source {
-            Source::Closed(folder, schema, _) => db::copy_database(folder, schema, at, path, &watch)?,
-            Source::Open(database) => database.copy(at, path, &watch)?,
+            Unit::Closed(folder, schema, _) => db::copy_database(folder, schema, at, path, &watch)?,
+            Unit::Open(database) => database.copy(at, path, &watch)?,
         };
         let copied_at = copied_at.get();
         Ok(Plain { path: path.to_owned(), copying: copied_at - start, copied_at, _held: held })

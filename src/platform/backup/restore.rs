@@ -1,79 +1,112 @@
 //! A backup made ready beside the unit, before it takes its place.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::source::{Source, Told};
 use crate::platform::db::{self, Folder, Schema};
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
 
-/// A copy of a backup in a folder of its own within the unit's. Dropped, it is removed.
+/// A folder of its own within the unit's. Dropped, it is removed; what a killed process left goes with the next
+/// restore or start.
+#[derive(Debug)]
+pub struct Staging {
+    folder: Folder,
+    /// Locked, so that no other restore takes it for left over.
+    _held: File,
+}
+
+/// A checked copy of a backup, to be opened like any unit's.
 #[derive(Debug)]
 pub struct Staged {
-    folder: Folder,
+    staging: Staging,
+    /// Migrations that are to be run on it, since its schema is older.
+    pub pending: usize,
+}
+
+/// A copy that is complete by itself and on the disk: all that is left to do is to give it its name.
+#[derive(Debug)]
+pub struct Sealed(Staging);
+
+impl Staging {
+    /// The caller holds the unit's lock.
+    ///
+    /// # Errors
+    /// If the folder can't be made.
+    pub fn make(unit: &Folder) -> Result<Staging> {
+        let failed = |e: io::Error| Error::internal(&format!("making a folder in {}", unit.path().display()), e);
+        files::remove_left_over(unit.path()).map_err(failed)?;
+        let mut number = 1;
+        let path = loop {
+            let path = files::unfinished(&unit.path().join(format!("restore-{number}")));
+            match fs::create_dir(&path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                made => break made.map(|()| path).map_err(failed)?,
+            }
+        };
+        let held = File::open(&path).map_err(failed)?;
+        held.try_lock().map_err(|e| failed(e.into()))?;
+        Ok(Staging { folder: Folder::at(&path)?, _held: held })
+    }
+
+    /// Where an upload is written, to be named as the source then.
+    pub fn upload(&self) -> PathBuf {
+        self.folder.path().join("upload")
+    }
+
+    /// Fetches the database from `source` and checks it: ours, whole, not newer than this program.
+    ///
+    /// # Errors
+    /// If it is none of these; nothing of `unit` has been changed then.
+    pub fn fill(self, unit: &Folder, schema: &Schema, source: &Source, progress: Told<'_>) -> Result<Staged> {
+        if let Source::File { path, shown, .. } = source
+            && files::same(path, &unit.database()).map_err(|e| Error::internal("looking at the backup", e))?
+            && path.exists()
+        {
+            return Err(Error::Internal(format!("{} is the unit's own database; name a backup", shown.display())));
+        }
+        let copy = self.folder.database();
+        source.fetch(&copy, progress)?;
+        let pending = db::verify(&copy, Path::new(&source.shown()), schema)?.len();
+        Ok(Staged { staging: self, pending })
+    }
 }
 
 impl Staged {
-    /// Copies the database `file` into `unit` and checks the copy: ours, whole, not newer than this program.
-    ///
-    /// # Errors
-    /// If it is none of these; nothing has been changed then.
-    pub fn from_file(unit: &Folder, schema: &Schema, file: &Path) -> Result<Staged> {
-        if same(file, &unit.database()) {
-            return Err(Error::Internal(format!("{} is the unit's own database; name a backup", file.display())));
-        }
-        let failed = |e: std::io::Error| Error::internal(&format!("copying {}", file.display()), e);
-        // Only the holder of the unit's lock makes such folders: whatever is there is left over.
-        files::remove_left_over(unit.path()).map_err(failed)?;
-        db::must_be_ours(file)?;
-        let path = files::unfinished(&unit.path().join("restore"));
-        fs::create_dir(&path).map_err(failed)?;
-        let staged = Staged { folder: Folder::at(&path)? };
-        let copy = staged.folder.database();
-        if ["-wal", "-journal"].iter().any(|suffix| with_suffix(file, suffix).exists()) {
-            // Part of it stands beside it; SQLite puts both together.
-            db::copy_file(file, &copy)?;
-        } else {
-            // Its bytes alone: a backup that may only be read must become a unit that can be written.
-            let (mut from, mut to) = (File::open(file).map_err(failed)?, File::create_new(&copy).map_err(failed)?);
-            std::io::copy(&mut from, &mut to).map_err(failed)?;
-        }
-        db::verify(&copy, file, schema)?;
-        Ok(staged)
-    }
-
-    /// To be opened like any unit's, before it is put in place.
     pub fn folder(&self) -> &Folder {
-        &self.folder
+        &self.staging.folder
     }
 
-    /// Puts it in place of the database of `unit`; returns where that one is kept, named after `time`.
+    /// Makes it one file, checks that once more and writes it to the disk. Nobody has it open.
     ///
     /// # Errors
-    /// If it is not sound any more, or another program has the old database open; that one stays in its place then.
-    pub fn put_in_place(self, unit: &Folder, schema: &Schema, time: &str) -> Result<Option<PathBuf>> {
-        let path = self.folder.database();
-        db::verify(&path, &path, schema)?;
+    /// If it is not sound any more.
+    pub fn seal(self, schema: &Schema) -> Result<Sealed> {
+        let path = self.staging.folder.database();
         db::into_one_file(&path)?;
-        unit.replace_database(&path, time)
+        db::verify(&path, &path, schema)?;
+        let written = File::open(&path).and_then(|file| file.sync_all());
+        written.map_err(|e| Error::internal("writing the restored database to the disk", e))?;
+        Ok(Sealed(self.staging))
     }
 }
 
-impl Drop for Staged {
+impl Sealed {
+    /// Puts it in place of the database of `unit`; returns where that one is kept, named after `time`.
+    ///
+    /// # Errors
+    /// If another program has the old database open; that one stays in its place then.
+    pub fn put_in_place(self, unit: &Folder, time: &str) -> Result<Option<PathBuf>> {
+        unit.replace_database(&self.0.folder.database(), time)
+    }
+}
+
+impl Drop for Staging {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(self.folder.path()) {
             tracing::warn!(folder = %self.folder.path().display(), %error, "could not remove an unfinished restore");
         }
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    PathBuf::from(format!("{}{suffix}", path.display()))
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
     }
 }

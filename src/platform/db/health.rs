@@ -83,12 +83,12 @@ pub fn wants_wal(file: &Path) -> Result<bool> {
     Ok(header[18..20] != [1, 1])
 }
 
-/// Refuses what is no database of ours by its first bytes.
-pub fn must_be_ours(file: &Path) -> Result<()> {
+/// Refuses what is no database of ours by its first bytes; messages call it `shown`.
+pub fn must_be_ours(file: &Path, shown: &Path) -> Result<()> {
     match Header::read(file)? {
         Header::Ours => Ok(()),
-        Header::Missing => Err(named(&file.display(), "does not exist")),
-        Header::Foreign(what) => Err(named(&file.display(), &format!("is {what}"))),
+        Header::Missing => Err(named(&shown.display(), "does not exist")),
+        Header::Foreign(what) => Err(named(&shown.display(), &format!("is {what}"))),
     }
 }
 

@@ -76,7 +76,7 @@ struct Inner {
     readers: readers::Readers,
     writer: writer::Writer,
     changes: Option<Arc<Changes>>,
-    _entry: Entry,
+    _entry: Arc<Entry>,
 }
 
 /// How a process uses the database.
@@ -115,10 +115,10 @@ impl Database {
     /// If the file is not ours, damaged, or of a newer schema; beside a server, also if migrations are pending.
     pub fn open(folder: &Folder, schema: Schema, clock: Clock, role: Role, tuning: Tuning) -> Result<Database> {
         let path = folder.database();
-        let entry = folder.enter()?;
+        let entry = Arc::new(folder.enter()?);
         prepare(folder, &schema, &clock, role)?;
         let owners = schema.owners.clone();
-        let readers = readers::Readers::open(&path, owners.clone(), tuning.readers, clock.clone())?;
+        let readers = readers::Readers::open(&path, owners.clone(), tuning.readers, clock.clone(), entry.clone())?;
         let unit = readers.read_blocking("open", |snapshot| {
             scope::within(scope::Scope::Kernel, || {
                 snapshot.connection().query_row("SELECT id, secret FROM unit", [], |row| {
@@ -137,7 +137,7 @@ impl Database {
             Follower::Nobody => (None, checkpoint::Following::Nobody),
         };
         let checkpoints = (role == Role::Server).then_some(following);
-        let writer = writer::Writer::start(&path, owners, clock.clone(), checkpoints, tuning)?;
+        let writer = writer::Writer::start(&path, owners, clock.clone(), checkpoints, tuning, entry.clone())?;
         let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer, changes, _entry: entry };
         Ok(Database { inner: Arc::new(inner) })
     }

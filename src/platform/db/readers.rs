@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::connection::{self, BUSY_TIMEOUT, kernel};
 use super::fatal::caught;
+use super::replace::Entry;
 use super::scope::Ownership;
 use super::statement::Owner;
 use super::tables::{Running, Tables};
@@ -53,10 +54,12 @@ impl<'c> Snapshot<'c> {
 pub(super) struct Readers {
     pool: r2d2::Pool<SqliteConnectionManager>,
     clock: Clock,
+    /// Dropped after the pool: a read that outlives its request keeps the database from being replaced.
+    _entry: Arc<Entry>,
 }
 
 impl Readers {
-    pub fn open(path: &Path, owners: Arc<Ownership>, number: u32, clock: Clock) -> Result<Self> {
+    pub fn open(path: &Path, owners: Arc<Ownership>, number: u32, clock: Clock, entry: Arc<Entry>) -> Result<Self> {
         let manager = SqliteConnectionManager::file(path)
             .with_flags(connection::open_flags())
             .with_init(move |c| connection::configure_reader(c, owners.clone()));
@@ -69,7 +72,7 @@ impl Readers {
             .idle_timeout(None)
             .build(manager)
             .map_err(|e| Error::internal("opening connections to read", e))?;
-        Ok(Readers { pool, clock })
+        Ok(Readers { pool, clock, _entry: entry })
     }
 
     /// Runs `body` on this very thread if a connection is free and a snapshot can be had without waiting,

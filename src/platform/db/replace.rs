@@ -10,7 +10,6 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -77,6 +76,16 @@ impl Folder {
         moving.map(|moving| finish(&moving)).transpose().map_err(failed)
     }
 
+    /// The databases that earlier replacements have kept.
+    pub fn replaced_databases(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.replaced()) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let kept = entries.map(|entry| entry.map(|e| e.path().join("ashlar.db"))).collect::<io::Result<Vec<_>>>()?;
+        Ok(kept.into_iter().filter(|path| path.is_file()).collect())
+    }
+
     /// Brings the old database into one file, where it is sound enough for that, and makes sure that no other program
     /// has it open: leaving WAL mode takes that.
     fn fold_wal(&self) -> Result<()> {
@@ -132,10 +141,10 @@ impl Folder {
                 |suffix| (moving.join(format!("ashlar.db{suffix}")), self.path().join(format!("ashlar.db{suffix}")));
             let (kept, current) = pair("");
             let is_new_in_place = if kept.exists() {
-                !same_file(&kept, &current)?
+                !files::same(&kept, &current)?
             } else {
                 // There was no database, only what it left; or not all links were made yet.
-                let parted = |(kept, current): (PathBuf, PathBuf)| Ok(kept.exists() && !same_file(&kept, &current)?);
+                let parted = |(kept, current): (PathBuf, PathBuf)| Ok(kept.exists() && !files::same(&kept, &current)?);
                 current.exists()
                     && COMPANIONS.into_iter().map(pair).map(parted).collect::<io::Result<Vec<_>>>()?.contains(&true)
             };
@@ -229,13 +238,4 @@ fn finish(moving: &Path) -> io::Result<PathBuf> {
     fs::rename(moving, &kept)?;
     files::sync_folder(&kept)?;
     Ok(kept)
-}
-
-/// Whether both are names of one file.
-fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
-    let file = |path: &Path| match fs::metadata(path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        found => found.map(|file| Some((file.dev(), file.ino()))),
-    };
-    Ok(file(one)? == file(other)?)
 }

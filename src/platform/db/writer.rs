@@ -20,6 +20,7 @@ use super::checkpoint::{Checkpointer, Following};
 use super::connection::{self, kernel};
 use super::fatal::{Fatal, caught};
 use super::readers::Snapshot;
+use super::replace::Entry;
 use super::scope::Ownership;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
@@ -148,6 +149,7 @@ impl Writer {
         clock: Clock,
         checkpoints: Option<Following>,
         tuning: Tuning,
+        entry: Arc<Entry>,
     ) -> Result<Self> {
         let armed = Arc::new(AtomicBool::new(false));
         let connection = connection::open_writer(path, owners, armed.clone())
@@ -155,7 +157,16 @@ impl Writer {
         let (queue, inbox) = sync_channel(QUEUE_BOUND);
         let waiting = Arc::new(AtomicUsize::new(0));
         let checkpointer = checkpoints.map(|follower| Checkpointer::new(&connection, follower));
-        let thread = WriterThread { connection, armed, clock, inbox, waiting: waiting.clone(), checkpointer, tuning };
+        let thread = WriterThread {
+            connection,
+            armed,
+            clock,
+            inbox,
+            waiting: waiting.clone(),
+            checkpointer,
+            tuning,
+            _entry: entry,
+        };
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
@@ -219,6 +230,8 @@ struct WriterThread {
     /// None in processes that stand beside the server: only one component checkpoints.
     checkpointer: Option<Checkpointer>,
     tuning: Tuning,
+    /// Dropped after the connection.
+    _entry: Arc<Entry>,
 }
 
 impl WriterThread {

@@ -78,7 +78,16 @@ const RESERVED_FILES: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// Serves HTTP/1.1 on `listener` until `shutdown` completes; then says what became of the running requests.
+/// Whether the socket is closed when serving on it ends, or kept for whoever serves next: clients wait in its backlog
+/// meanwhile, instead of being refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Closed,
+    Open,
+}
+
+/// Serves HTTP/1.1 on `listener` until `shutdown` completes; then says what became of the running requests, and gives
+/// the listener back if it is to stay open.
 ///
 /// At a cap, a new connection takes the place of the one that has waited longest without a request in progress (idle,
 /// or still sending its header): of the same address for the cap per address, of all for the other. It is refused
@@ -95,8 +104,8 @@ pub async fn serve<S, B>(
     limits: Limits,
     trusted: Arc<[IpNet]>,
     stats: Arc<ListenerStats>,
-    shutdown: impl Future<Output = ()>,
-) -> Drained
+    shutdown: impl Future<Output = Leave>,
+) -> (Drained, Option<TcpListener>)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
@@ -109,10 +118,10 @@ where
     let mut connections = Connections::new(stats.clone());
     let mut shutdown = pin!(shutdown);
     let mut logged = None;
-    loop {
+    let leave = loop {
         let accepted = tokio::select! {
             biased;
-            () = &mut shutdown => break,
+            leave = &mut shutdown => break leave,
             () = connections.ended() => continue,
             accepted = listener.accept() => accepted,
         };
@@ -136,9 +145,9 @@ where
             let connection = http.serve_connection(socket, answer(service.clone(), Peer(peer), activity));
             run(connection, stop, stats.clone())
         });
-    }
-    drop(listener);
-    connections.drain(limits.drain).await
+    };
+    let kept = (leave == Leave::Open).then_some(listener);
+    (connections.drain(limits.drain).await, kept)
 }
 
 fn http(limits: &Limits) -> http1::Builder {

@@ -17,11 +17,12 @@ mod request;
 mod routes;
 mod service;
 mod socket;
+mod upload;
 
 pub use connections::{Drained, ListenerStats};
 pub use forms::{Refusal, label_of, sentence};
 pub use idempotency::{Call, Saved, erase, replayed, sweep, write};
-pub use listener::{Limits, Peer, raise_file_limit, serve as listen};
+pub use listener::{Leave, Limits, Peer, raise_file_limit, serve as listen};
 pub use lists::{Cursor, Limit};
 pub use origin::Proxies;
 pub use problem::Problem;

@@ -157,8 +157,9 @@ impl Mark {
         }
         if held.epoch > self.epoch {
             return Err(Refusal::Never(format!(
-                "{shown} has gone on with a copy of this unit that was restored after this one (epoch {}, this is {}); set \
-                 `replica` to a place of its own",
+                "{shown} has gone on with a copy of this unit that was restored after this one (epoch {}, this is {}); if this \
+                 is the one to go on, let it take over with `ashlar replica take-over`, else set `replica` to a place of \
+                 its own",
                 held.epoch, self.epoch
             )));
         }
@@ -172,6 +173,13 @@ impl Mark {
         let was_ours = held == Mark { since: held.since.clone(), program: held.program.clone(), ..self.clone() };
         self.write(place)?;
         Ok(was_ours)
+    }
+
+    /// The epoch that the replica at `url` goes by, if it is one of `unit`; 0 if not.
+    pub fn epoch_at(url: &str, unit: Uuid) -> Result<i64> {
+        let place = super::at(url)?;
+        let mark = Mark::read(&*place).map_err(|e| Error::internal(&format!("reading {}", place.shown()), e))?;
+        Ok(mark.filter(|mark| mark.unit == unit).map_or(0, |mark| mark.epoch))
     }
 
     /// Whether the replica still is ours.

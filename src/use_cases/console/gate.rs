@@ -5,7 +5,7 @@ use serde::Deserialize;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::{App, done, parameter};
+use super::{App, done, is_signed_in, parameter};
 use crate::platform::auth::{Purpose, Token};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Refusal, Request, Saved, answers, cookies, page};
@@ -227,14 +227,6 @@ fn link_gone(error: Error) -> Result<Response> {
     match error {
         Error::NotFound(_) => page::gate(StatusCode::NOT_FOUND, "This link no longer works", &LinkGone),
         other => Err(other),
-    }
-}
-
-async fn is_signed_in<P>(app: &App, request: &Request<P>) -> Result<bool> {
-    match app.platform.principal(request).await {
-        Ok(_) => Ok(true),
-        Err(Error::Unauthenticated(_)) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

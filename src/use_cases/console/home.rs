@@ -5,7 +5,7 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use super::person::ProfileForm;
-use super::{App, done, read};
+use super::{App, done, read, restore};
 use crate::modules::users::{Email, User};
 use crate::platform::auth::{Kind, SessionId};
 use crate::platform::backup;
@@ -28,6 +28,8 @@ struct Home {
     profile: ProfileForm,
     profile_refused: Refusal,
     password_refused: Refusal,
+    /// For owners: a restore that failed.
+    trouble: Option<restore::Last>,
 }
 
 struct SessionRow {
@@ -59,7 +61,7 @@ async fn home(
     profile_refused: Refusal,
     password_refused: Refusal,
 ) -> Result<Response> {
-    let (viewer, (person, sessions, proven)) = read(app, "home", request, |app, snapshot, who| {
+    let (viewer, (person, sessions, proven, trouble)) = read(app, "home", request, |app, snapshot, who| {
         let person = app.person(snapshot, who.user)?;
         let row = |session: crate::platform::auth::Session| SessionRow {
             current: session.id == who.session,
@@ -71,13 +73,13 @@ async fn home(
         let sessions = app.platform.auth.sessions(snapshot, who.user)?.into_iter().map(row).collect();
         let proven = || Ok(backup::last_proof(snapshot, backup::Kind::Backup)?.map(|drill| drill.at));
         let proven = who.is_owner().then(proven).transpose()?;
-        Ok((person, sessions, proven))
+        Ok((person, sessions, proven, restore::trouble(app, snapshot, who)?))
     })
     .await?;
     let status = if profile_refused.is_none() { password_refused.status() } else { profile_refused.status() };
     let profile = typed.unwrap_or_else(|| ProfileForm::of(&person.profile));
-    let content =
-        Home { person, sessions, proven, done: done(&request.head), profile, profile_refused, password_refused };
+    let done = done(&request.head);
+    let content = Home { person, sessions, proven, done, profile, profile_refused, password_refused, trouble };
     let response = page::console(status, &request.head, &app.platform.nav, &viewer, "Home", &content)?;
     Ok(content.password_refused.stamp(content.profile_refused.stamp(response)))
 }

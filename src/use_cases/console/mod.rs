@@ -12,6 +12,7 @@ mod home;
 mod modules;
 mod people;
 mod person;
+mod restore;
 
 use utoipa::openapi::OpenApi;
 use warp::path as at;
@@ -20,7 +21,7 @@ use super::App;
 use super::module_map::ModuleMap;
 use crate::platform::auth::Principal;
 use crate::platform::db::Snapshot;
-use crate::platform::error::Result;
+use crate::platform::error::{Error, Result};
 use crate::platform::http::page::{NavItem, Viewer};
 use crate::platform::http::{self, Head, Request, Routes, on};
 
@@ -61,6 +62,11 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi) -> Option<Routes> {
         on(app).get(audit::list).at(at!("audit")),
         on(app).get(backups::show).post(backups::make).at(at!("backups")),
         on(app).get(backups::download).at(at!("backups" / String / "download")),
+        on(app).get(restore::show).post(restore::choose).at(at!("restore")),
+        on(app).get(restore::show).post(restore::upload).at(at!("restore" / "upload")),
+        on(app).get(restore::show_one).post(restore::confirm).at(at!("restore" / String)),
+        on(app).get(restore::show_one).post(restore::discard).at(at!("restore" / String / "discard")),
+        on(app).get(restore::wait).at(at!("restoring")),
         on(&modules).get(modules::show).at(at!("modules")),
         on(&docs).get(docs::show).at(at!("api" / "docs")),
     ])
@@ -90,17 +96,27 @@ where
     app.platform.scan(name, request, look).await
 }
 
+async fn is_signed_in<P>(app: &App, request: &Request<P>) -> Result<bool> {
+    match app.platform.principal(request).await {
+        Ok(_) => Ok(true),
+        Err(Error::Unauthenticated(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// What the page before has done, named by `?done=…` in the address.
-const DONE: [(&str, &str); 15] = [
+const DONE: [(&str, &str); 17] = [
     ("added", "The person is added. They can’t sign in yet: create a password link and send it to them."),
     ("changed", "The change is saved."),
     ("closed", "Your account is closed and your data is deleted."),
     ("deleted", "The person and their data are deleted."),
     ("disabled", "The person is disabled and signed out everywhere."),
+    ("discarded", "The backup was put aside, and nothing was changed."),
     ("enabled", "The person can sign in again."),
     ("password-changed", "Your password is changed."),
     ("password-set", "Your password is set. Sign in with it now."),
     ("profile-saved", "The profile is saved."),
+    ("restored", "The backup is restored. Everyone has been signed out: sign in again."),
     ("role-changed", "The role is changed."),
     ("session-ended", "The session has ended."),
     ("sessions-ended", "You are signed out everywhere else."),

@@ -103,3 +103,33 @@ fn the_wal_stays_bounded_under_writes_while_readers_come_and_go() {
     // 32 MiB is what it aims at; a busy machine may keep a reader waiting in its snapshot.
     assert!(largest < 56 << 20, "{written} bytes were written, and the WAL grew to {largest}");
 }
+
+#[tokio::test]
+async fn a_read_that_outlives_its_request_keeps_the_database_from_being_replaced() {
+    let House { database, folder } = House::new();
+    let (release, held) = mpsc::channel::<()>();
+    let (started, running) = mpsc::channel();
+    let it = database.clone();
+    let read = tokio::spawn(async move {
+        let body = move |_: &Snapshot<'_>| {
+            started.send(()).ok();
+            held.recv().ok();
+            Ok(())
+        };
+        it.scan("long", body).await
+    });
+    tokio::task::spawn_blocking(move || running.recv()).await.unwrap().unwrap();
+    // As when a client goes away: nobody waits for it any more.
+    read.abort();
+    assert!(read.await.unwrap_err().is_cancelled());
+    database.close();
+    drop(database);
+
+    let other = std::fs::File::open(folder.path().join("ashlar.use")).unwrap();
+    assert!(other.try_lock().is_err(), "it could be replaced under the one who reads");
+    drop(release);
+    let start = std::time::Instant::now();
+    while other.try_lock().is_err() {
+        assert!(start.elapsed().as_secs() < 5, "it is never let go");
+    }
+}

@@ -1,0 +1,160 @@
+//! Where a restore takes the unit from, and the one place where that becomes a plain database file.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::shelf::shelf;
+use super::unpack::{Identities, Wrapping, unpack, wrapping_of};
+use crate::platform::bytes::Bytes;
+use crate::platform::clock::Time;
+use crate::platform::db;
+use crate::platform::error::{Error, Result};
+use crate::platform::files;
+use crate::platform::replica::{self, Txid, Until};
+
+/// Copied at once.
+const PIECE_BYTES: usize = 1 << 20;
+/// Room beside the copy, for what is changed in it.
+const SPARE_BYTES: u64 = 1 << 20;
+
+/// What a restore is asked for.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A database: a backup, or a copy of a stopped unit's.
+    File {
+        path: PathBuf,
+        /// How messages call it.
+        shown: PathBuf,
+        /// Keys for an encrypted one.
+        identities: Vec<PathBuf>,
+    },
+    /// A folder or an address to which a unit was replicated.
+    Replica { place: String, until: Option<Point> },
+}
+
+/// A moment of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    At(Time),
+    Transaction(u64),
+}
+
+/// Told of how many bytes, of how many, are there.
+pub type Told<'a> = &'a mut dyn FnMut(u64, u64);
+
+impl Source {
+    /// What `from` means: a file; a folder's newest backup; a replica.
+    ///
+    /// # Errors
+    /// If it is a folder without either, or names a moment of what has only one.
+    pub fn find(from: &Path, until: Option<Point>, identities: Vec<PathBuf>) -> Result<Source> {
+        let shown = from.display();
+        if let Some(url) = from.to_str().filter(|text| text.starts_with("s3://") || text.starts_with("file://")) {
+            return Ok(Source::Replica { place: url.to_owned(), until });
+        }
+        let path = match from.is_dir() {
+            true if from.join("ltx").is_dir() => {
+                let whole = from.canonicalize().map_err(|e| Error::internal(&format!("reading {shown}"), e))?;
+                return Ok(Source::Replica { place: format!("file://{}", whole.display()), until });
+            }
+            true => {
+                let found = shelf(from).map_err(|e| Error::internal(&format!("reading {shown}"), e))?;
+                let newest = found.into_iter().next().ok_or_else(|| {
+                    Error::Internal(format!("there is no backup in {shown} (no file named *.db), and it is no replica"))
+                })?;
+                newest.path
+            }
+            false => from.to_owned(),
+        };
+        if until.is_some() {
+            return Err(Error::Internal(format!(
+                "{} is a backup of one fixed moment; --at and --txid choose a moment of a replica: leave them out",
+                path.display()
+            )));
+        }
+        Ok(Source::File { shown: path.clone(), path, identities })
+    }
+
+    /// How messages and the audit trail call it.
+    pub fn shown(&self) -> String {
+        match self {
+            Source::File { shown, .. } => shown.display().to_string(),
+            Source::Replica { place, .. } => place.clone(),
+        }
+    }
+
+    /// Writes the plain database to `target`, which does not exist yet.
+    pub(super) fn fetch(&self, target: &Path, progress: Told<'_>) -> Result<()> {
+        match self {
+            Source::File { path, shown, identities } => fetch_file(path, shown, identities, target, progress),
+            Source::Replica { place, until } => {
+                let until = match until {
+                    None => Until::End,
+                    Some(Point::At(time)) => Until::Time(*time),
+                    Some(Point::Transaction(number)) => Until::Txid(Txid(*number)),
+                };
+                replica::restore(&*replica::at(place)?, until, target, progress).map(drop)
+            }
+        }
+    }
+}
+
+fn fetch_file(path: &Path, shown: &Path, identities: &[PathBuf], target: &Path, progress: Told<'_>) -> Result<()> {
+    if wrapping_of(path)? != Wrapping::default() {
+        return unpack(path, &Identities::read(identities)?, target).map(drop);
+    }
+    db::must_be_ours(path, shown)?;
+    if path.parent() == target.parent() {
+        // An upload is ours already; a second copy of it would take room and time.
+        must_have_room(target, 0, shown)?;
+        return std::fs::rename(path, target).map_err(|e| failed(shown, e));
+    }
+    let bytes = std::fs::metadata(path).map_err(|e| failed(shown, e))?.len();
+    must_have_room(target, bytes, shown)?;
+    if ["-wal", "-journal"].iter().any(|suffix| with_suffix(path, suffix).exists()) {
+        // Part of it stands beside it; SQLite puts both together.
+        return db::copy_file(path, target).map(drop);
+    }
+    // Its bytes alone: a backup that may only be read must become a unit that can be written.
+    copy(path, target, shown, progress)
+}
+
+/// Better told now than by SQLite, for which a full disk is an I/O error at times.
+fn must_have_room(target: &Path, bytes: u64, shown: &Path) -> Result<()> {
+    let room = files::room(target.parent().unwrap_or(Path::new("."))).map_err(|e| failed(shown, e))?;
+    if room >= bytes.saturating_add(SPARE_BYTES) {
+        return Ok(());
+    }
+    Err(Error::Internal(format!(
+        "{} needs {} and as much as {} to work with, and the disk has room for {}: make room and try again",
+        shown.display(),
+        Bytes(bytes),
+        Bytes(SPARE_BYTES),
+        Bytes(room)
+    )))
+}
+
+fn copy(from: &Path, to: &Path, shown: &Path, progress: Told<'_>) -> Result<()> {
+    let mut source = File::open(from).map_err(|e| failed(shown, e))?;
+    let total = source.metadata().map_err(|e| failed(shown, e))?.len();
+    let mut target = File::create_new(to).map_err(|e| failed(shown, e))?;
+    let (mut piece, mut done) = (vec![0; PIECE_BYTES], 0);
+    loop {
+        let read = source.read(&mut piece).map_err(|e| failed(shown, e))?;
+        if read == 0 {
+            return Ok(());
+        }
+        target.write_all(&piece[..read]).map_err(|e| failed(shown, e))?;
+        done += read as u64;
+        progress(done, total);
+    }
+}
+
+fn failed(shown: &Path, error: io::Error) -> Error {
+    Error::internal(&format!("copying {}", shown.display()), error)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
