@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
 
-/// In pages: 256 KiB to 16 MiB of the usual size.
+/// In pages: 256 KiB to 8 MiB of the usual size.
 const LEAST: c_int = 64;
 const FIRST: c_int = 1024;
-const MOST: c_int = 4096;
+const MOST: c_int = 2048;
 /// A piece that takes longer to sync is followed by a smaller one.
 const LONG: Duration = Duration::from_millis(20);
 /// One that takes less is followed by a larger one.
