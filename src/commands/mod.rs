@@ -6,6 +6,7 @@ mod migrate;
 mod modules;
 mod openapi;
 mod progress;
+mod replica;
 mod restore;
 mod serve;
 mod user;
@@ -43,6 +44,7 @@ enum Command {
     /// Look after people, also while the server runs
     User(user::User),
     Backup(backup::Backup),
+    Replica(replica::Replica),
     Restore(restore::Restore),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -60,6 +62,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(&data).map(|()| ExitCode::SUCCESS),
         Command::User(user) => user.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Backup(backup) => backup.run(&data).map(|()| ExitCode::SUCCESS),
+        Command::Replica(replica) => replica.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => restore.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Verify(verify) => verify.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Doctor(doctor) => doctor.run(&data),

@@ -7,19 +7,20 @@ use serde_json::json;
 use super::{people, print};
 use crate::app;
 use crate::modules::users::Users;
-use crate::platform::backup::{self, Contents, Identities};
+use crate::platform::backup::{self, Contents, Identities, Source};
 use crate::platform::db::Folder;
 use crate::platform::error::{Error, Result};
+use crate::platform::replica::{self, Listing, Until};
 
-/// Look whether a backup could be restored, and what is in it; also while the server runs.
+/// Look whether a backup or a replica could be restored, and what is in it; also while the server runs.
 ///
-/// It is checked as a restore would: that it is whole and Ashlar's, its SHA-256 where that stands beside it, pages,
+/// A replica's newest state is fetched into a folder that is removed afterwards. It is checked as a restore would: that it is whole and Ashlar's, its SHA-256 where that stands beside it, pages,
 /// indexes, foreign keys, whose tables they are, and how many rows it says that each has. The file stays as it is. Exit
 /// code 1 if it could not be restored.
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// The backup
-    #[arg(value_name = "FILE")]
+    /// The backup; a folder, for its newest backup; the folder or the address (file://, s3://) of a replica
+    #[arg(value_name = "FILE|DIR|URL")]
     what: PathBuf,
     /// The file with the identity that opens it, where it is encrypted; can be given again
     #[arg(long = "identity", value_name = "FILE")]
@@ -30,13 +31,35 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// A replica would be told from a file here, by the form of its address.
     pub fn run(self, data: &Path) -> Result<()> {
         let identities = Identities::read(&self.identities)?;
         let (schema, _) = app::prove()?;
         let (room, _temporary) = room(data)?;
-        let contents = backup::inspect(&self.what, &identities, &schema, &room, |snapshot| Users.count(snapshot))?;
-        if self.json { print(json!(contents)) } else { show(&contents) }
+        let inspect =
+            |file: &Path| backup::inspect(file, &identities, &schema, &room, |snapshot| Users.count(snapshot));
+        match Source::find(&self.what, None, Vec::new())? {
+            Source::File { path, .. } => {
+                let contents = inspect(&path)?;
+                if self.json { print(json!(contents)) } else { show(&contents) }
+            }
+            Source::Replica { place, .. } => {
+                let place = replica::at(&place)?;
+                let range = Listing::read(&*place).map_err(|e| Error::internal(&place.shown(), e))?;
+                let scratch = backup::Scratch::within(&room, "verify")?;
+                let file = scratch.path().join("replica.db");
+                let state = replica::restore(&*place, Until::End, &file, &mut |_, _| {})?;
+                let contents = Contents { file: place.shown().into(), ..inspect(&file)? };
+                if self.json {
+                    return print(json!({ "state": state, "bytes": range.bytes(), "contents": contents }));
+                }
+                show(&contents)?;
+                print(format!("  txid     {}, taken {}, made of {} files", state.txid, state.timestamp, state.files))?;
+                let oldest = range.oldest().map_or(String::new(), |file| {
+                    format!("; states back to TXID {} of {} can be restored", file.name.max, file.timestamp)
+                });
+                print(format!("  replica  {} files, {} bytes{oldest}", range.len(), range.bytes()))
+            }
+        }
     }
 }
 

@@ -66,9 +66,9 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_REPLICA_INTERVAL_MS", value_name = "N")]
     pub replica_interval_ms: Option<NonZeroU32>,
 
-    /// Every state of so many days can be restored from the replica [default: 7]
-    #[arg(long, env = "ASHLAR_REPLICA_KEEP_DAYS", value_name = "N")]
-    pub replica_keep_days: Option<NonZeroU32>,
+    /// How far back states can be restored from the replica: 30 days, or off for as far as it goes [default: 7 days]
+    #[arg(long, env = "ASHLAR_REPLICA_KEEP", value_name = "TIME")]
+    pub replica_keep: Option<Every>,
 
     /// Sign-ins a minute from one address [default: 60]
     #[arg(long, env = "ASHLAR_SIGN_INS_PER_ADDRESS", value_name = "N")]
@@ -163,10 +163,10 @@ impl Settings {
         let proxies = Proxies(proxies.into_iter().map(|Network(net)| net).collect());
         let schedule = Schedule::default();
         let interval = flags.replica_interval_ms.or(file.replica_interval_ms);
-        let days = flags.replica_keep_days.or(file.replica_keep_days);
+        let keep = flags.replica_keep.or(file.replica_keep);
         let schedule = Schedule {
             interval: interval.map_or(schedule.interval, |ms| Duration::from_millis(ms.get().into())),
-            keep: days.map_or(schedule.keep, |days| Duration::from_secs(u64::from(days.get()) * 24 * 60 * 60)),
+            keep: keep.map_or(schedule.keep, |Every(time)| time.unwrap_or(Duration::MAX)),
             ..schedule
         };
         let replica = match flags.replica.or(file.replica) {

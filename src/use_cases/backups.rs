@@ -20,6 +20,7 @@ use crate::platform::clock::Time;
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{self, Call, Request, Saved, answers};
+use crate::platform::replica::{self, Until};
 
 /// The clock is looked at so often, at least.
 const LOOK: Duration = Duration::from_secs(60);
@@ -62,6 +63,19 @@ pub struct Backups {
     /// Why the last one was not made, where it was not.
     pub failure: Option<Failure>,
     /// The last restore for a trial, whatever came of it.
+    pub last_drill: Option<Drill>,
+    /// The last that went well.
+    pub last_proof: Option<Drill>,
+    /// The continuous replica; null where none is kept by this server.
+    pub replica: Option<Replicated>,
+}
+
+/// The continuous replica.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Replicated {
+    #[serde(flatten)]
+    pub report: replica::Report,
+    /// The last restore of it for a trial, whatever came of it.
     pub last_drill: Option<Drill>,
     /// The last that went well.
     pub last_proof: Option<Drill>,
@@ -115,6 +129,14 @@ pub fn overview(app: &App, snapshot: &Snapshot<'_>) -> Result<Backups> {
         failure,
         last_drill: backup::last_drill(snapshot, Kind::Backup)?,
         last_proof: backup::last_proof(snapshot, Kind::Backup)?,
+        replica: match app.platform.replica.get() {
+            None => None,
+            Some(replica) => Some(Replicated {
+                report: replica.report(),
+                last_drill: backup::last_drill(snapshot, Kind::Replica)?,
+                last_proof: backup::last_proof(snapshot, Kind::Replica)?,
+            }),
+        },
     })
 }
 
@@ -163,7 +185,7 @@ fn make(app: &App, turn: &Turn) -> Result<BackupFile> {
     let settings = &app.backups.settings;
     let database = &app.platform.database;
     let to = settings.folder_of(database.folder())?;
-    let is_due = settings.packing.wrapping().encrypted && is_drill_due(app)?;
+    let is_due = settings.packing.wrapping().encrypted && is_drill_due(app, Kind::Backup)?;
     let order = Order {
         to: &to,
         packing: &settings.packing,
@@ -277,18 +299,44 @@ fn round(app: &App) -> Result<Duration> {
     Ok(soonest(&[LOOK], [settings.every, settings.drill_every]).max(Duration::from_millis(500)))
 }
 
-/// Tries what is due to be tried. The replica's turn would come here too: [`drill`] with [`Kind::Replica`].
+/// Tries what is due to be tried.
 fn drills(app: &App) -> Result<()> {
+    try_replica(app)?;
     let database = &app.platform.database;
     let proof = database.read_blocking("drill", |snapshot| backup::last_proof(snapshot, Kind::Backup))?;
     gauge_of(Kind::Backup, proof.as_ref());
     let newest = app.backups.list(database.folder())?.into_iter().next();
     // Nobody here can open what is encrypted: it was tried when it was made.
     let Some(newest) = newest.filter(|kept| !kept.name.wrapping.encrypted) else { return Ok(()) };
-    if is_drill_due(app)?
+    if is_drill_due(app, Kind::Backup)?
         && let Ok(turn) = app.backups.begin()
     {
         try_one(app, &turn, &newest.path, &newest.name.to_string())?;
+    }
+    Ok(())
+}
+
+/// Restores the replica for a trial, where that is due and there is something in it.
+fn try_replica(app: &App) -> Result<()> {
+    let Some(replica) = app.platform.replica.get() else { return Ok(()) };
+    let database = &app.platform.database;
+    let proof = database.read_blocking("drill", |snapshot| backup::last_proof(snapshot, Kind::Replica))?;
+    gauge_of(Kind::Replica, proof.as_ref());
+    let report = replica.report();
+    if report.state == replica::State::Current
+        && report.last_snapshot.is_some()
+        && is_drill_due(app, Kind::Replica)?
+        && let Ok(turn) = app.backups.begin()
+    {
+        let watch = |done_bytes, total_bytes| turn.watch(Progress { step: Step::Proving, done_bytes, total_bytes });
+        watch(0, report.bytes)?;
+        drill(app, Kind::Replica, &report.place, |path| {
+            replica::restore(replica.place(), Until::End, path, &mut |done, total| {
+                // Only where the server stops it is an error, and then the drill ends anyway.
+                watch(done, total).ok();
+            })
+            .map(drop)
+        })?;
     }
     Ok(())
 }
@@ -299,10 +347,10 @@ fn try_one(app: &App, turn: &Turn, file: &Path, name: &str) -> Result<()> {
     drill(app, Kind::Backup, name, |path| backup::unpack(file, &Identities::default(), path).map(drop))
 }
 
-/// Whether a backup should be restored for a trial: it has been long enough, or the last trial failed an hour ago.
-fn is_drill_due(app: &App) -> Result<bool> {
+/// Whether one should be restored for a trial: it has been long enough, or the last trial failed an hour ago.
+fn is_drill_due(app: &App, kind: Kind) -> Result<bool> {
     let database = &app.platform.database;
-    let last = database.read_blocking("drill", |snapshot| backup::last_drill(snapshot, Kind::Backup))?;
+    let last = database.read_blocking("drill", |snapshot| backup::last_drill(snapshot, kind))?;
     let every = match (&last, app.backups.settings.drill_every) {
         (Some(Drill { failure: Some(_), .. }), Every(Some(time))) => Every(Some(time.min(AGAIN))),
         (_, every) => every,

@@ -72,7 +72,7 @@ impl Unit {
         // What was taken before this moment may have missed it, so it takes a round that begins after it.
         std::thread::sleep(Duration::from_millis(60));
         self.wait_for("current", |state| *state == State::Current);
-        self.replica().report().head.unwrap().0
+        self.replica().report().head.unwrap().txid
     }
 
     fn wait_for(&self, what: &str, is_it: impl Fn(&State) -> bool) -> State {
@@ -336,7 +336,7 @@ fn what_litestream_replicated_is_restored_and_taken_over() {
         let other = temporary.path().join("other");
         fs::create_dir(&other).unwrap();
         let stranger = Unit::open(&other, &url, QUICK);
-        let state = stranger.wait_for("refused", |state| matches!(state, State::Refused(_)));
+        let state = stranger.wait_for("refused", |state| matches!(state, State::Refused { .. }));
         assert!(format!("{state:?}").contains("another unit"), "{state:?}");
         stranger.close();
         let unit = Unit::open(&data, &url, QUICK);
@@ -366,7 +366,7 @@ fn two_copies_of_a_unit_never_share_a_replica() {
         fs::copy(data.join(name), copy.join(name)).unwrap();
     }
     let second = Unit::open(&copy, &url, QUICK);
-    let state = second.wait_for("refused", |state| matches!(state, State::Refused(_)));
+    let state = second.wait_for("refused", |state| matches!(state, State::Refused { .. }));
     assert!(format!("{state:?}").contains("another process writes"), "{state:?}");
     // It goes on without.
     second.add("bob");
@@ -375,7 +375,7 @@ fn two_copies_of_a_unit_never_share_a_replica() {
 
     // After it.
     let second = Unit::open(&copy, &url, QUICK);
-    let state = second.wait_for("refused", |state| matches!(state, State::Refused(_)));
+    let state = second.wait_for("refused", |state| matches!(state, State::Refused { .. }));
     assert!(format!("{state:?}").contains("another copy of this unit"), "{state:?}");
     second.close();
 
@@ -404,7 +404,7 @@ fn another_writer_is_noticed_by_its_first_file() {
 
     unit.add("bob");
 
-    let state = unit.wait_for("refused", |state| matches!(state, State::Refused(_)));
+    let state = unit.wait_for("refused", |state| matches!(state, State::Refused { .. }));
     assert!(format!("{state:?}").contains("another process writes"), "{state:?}");
     assert_eq!(fs::read(&next).unwrap(), theirs, "it was written over");
     unit.add("the service goes on".split(' ').next().unwrap());

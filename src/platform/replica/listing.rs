@@ -144,7 +144,7 @@ impl Listing {
     }
 
     /// The first state that can be restored.
-    fn oldest(&self) -> Option<&LtxFile> {
+    pub fn oldest(&self) -> Option<&LtxFile> {
         self.files.values().filter(|file| file.name.min == Txid(1)).min_by_key(|file| file.name.max)
     }
 }

@@ -36,7 +36,7 @@ pub use listing::{Listing, Until};
 pub use owner::Mark;
 pub use place::{Place, at, at_with};
 pub use restore::{State as Restored, restore};
-pub use status::{Report, State};
+pub use status::{Head, Report, State};
 pub use txid::{LtxFile, SNAPSHOTS, Txid};
 pub use upkeep::Schedule;
 
@@ -118,6 +118,10 @@ impl Replica {
     /// How it is.
     pub fn report(&self) -> Report {
         self.shared.status.report()
+    }
+
+    pub fn place(&self) -> &dyn Place {
+        &*self.shared.place
     }
 
     /// Brings the last changes to the replica, then closes the database.

@@ -10,28 +10,40 @@ use crate::platform::clock::Time;
 const WARN_AFTER: Duration = Duration::from_secs(60);
 
 /// What is known of the replica now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = ReplicaReport)]
 pub struct Report {
     /// Where it is.
     pub place: String,
     pub state: State,
-    /// The newest state in it, and when that was taken.
-    pub head: Option<(Txid, Time)>,
+    /// The newest state in it; null while there is none.
+    pub head: Option<Head>,
     pub last_snapshot: Option<Time>,
     pub files: usize,
     pub bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The newest state that a replica holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = ReplicaHead)]
+pub struct Head {
+    #[schema(value_type = String, example = "00000000000001f4")]
+    pub txid: Txid,
+    pub taken_at: Time,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(tag = "is", rename_all = "snake_case")]
+#[schema(as = ReplicaState)]
 pub enum State {
     /// It is being looked at.
     Starting,
     /// All that is committed is in it, but for what the interval allows.
     Current,
     /// It could not be reached, or not written to, for so long.
-    Behind { lag: Duration, why: String },
+    Behind { lag_seconds: u64, why: String },
     /// It must not be written to, and is not.
-    Refused(String),
+    Refused { why: String },
     /// The server stops.
     Stopped,
 }
@@ -50,6 +62,19 @@ struct Inner {
     warned: bool,
 }
 
+impl State {
+    /// What is wrong with it, for an owner to look into; none where nothing is, or not for long.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            State::Refused { why } => Some(why.clone()),
+            State::Behind { lag_seconds, why } if *lag_seconds > WARN_AFTER.as_secs() => {
+                Some(format!("it has not been written to for {} minutes ({why})", lag_seconds / 60))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Status {
     pub fn new(place: String) -> Status {
         let report = Report { place, state: State::Starting, head: None, last_snapshot: None, files: 0, bytes: 0 };
@@ -59,8 +84,8 @@ impl Status {
     pub fn report(&self) -> Report {
         let inner = self.inner();
         let mut report = inner.report.clone();
-        if let State::Behind { lag, .. } = &mut report.state {
-            *lag = inner.current_at.elapsed();
+        if let State::Behind { lag_seconds, .. } = &mut report.state {
+            *lag_seconds = inner.current_at.elapsed().as_secs();
         }
         report
     }
@@ -88,7 +113,7 @@ impl Status {
             inner.warned = true;
             tracing::warn!(why, lag_s = lag.as_secs(), "the replica lags: what is lost with this disk now is lost");
         }
-        inner.report.state = State::Behind { lag, why: why.into() };
+        inner.report.state = State::Behind { lag_seconds: lag.as_secs(), why: why.into() };
         drop(inner);
         metrics::gauge!("ashlar_replica_lag_seconds").set(lag.as_secs_f64());
         metrics::gauge!("ashlar_replica_up").set(0.0);
@@ -98,13 +123,13 @@ impl Status {
     /// It is not written to any more.
     pub fn refused(&self, why: &str) {
         tracing::error!(why, "there is no replica");
-        self.inner().report.state = State::Refused(why.into());
+        self.inner().report.state = State::Refused { why: why.into() };
         metrics::gauge!("ashlar_replica_up").set(0.0);
     }
 
     pub fn stopped(&self) {
         let mut inner = self.inner();
-        if !matches!(inner.report.state, State::Refused(_)) {
+        if !matches!(inner.report.state, State::Refused { .. }) {
             inner.report.state = State::Stopped;
         }
     }
@@ -112,12 +137,12 @@ impl Status {
     /// What lies there now.
     pub fn holds(&self, listing: &super::listing::Listing) {
         let mut inner = self.inner();
-        inner.report.head = listing.head().map(|file| (file.name.max, file.timestamp));
+        inner.report.head = listing.head().map(|file| Head { txid: file.name.max, taken_at: file.timestamp });
         inner.report.last_snapshot = listing.last(super::txid::SNAPSHOTS).map(|file| file.timestamp);
         inner.report.bytes = listing.bytes();
         inner.report.files = listing.len();
-        if let Some((txid, _)) = inner.report.head {
-            metrics::gauge!("ashlar_replica_txid").set(txid.0 as f64);
+        if let Some(head) = inner.report.head {
+            metrics::gauge!("ashlar_replica_txid").set(head.txid.0 as f64);
         }
         metrics::gauge!("ashlar_replica_bytes").set(inner.report.bytes as f64);
     }

@@ -15,6 +15,7 @@ use crate::platform::audit::{self, Change};
 use crate::platform::backup::Name;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Refusal, Request, answers};
+use crate::platform::replica::State;
 use crate::use_cases::backups::{self, Backups};
 
 /// While one is made, the page is read again so often, in seconds.

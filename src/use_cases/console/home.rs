@@ -28,6 +28,8 @@ struct Home {
     profile: ProfileForm,
     profile_refused: Refusal,
     password_refused: Refusal,
+    /// For owners: why the replica does not keep up.
+    replica_trouble: Option<String>,
     /// For owners: a restore that failed.
     trouble: Option<restore::Last>,
 }
@@ -61,25 +63,29 @@ async fn home(
     profile_refused: Refusal,
     password_refused: Refusal,
 ) -> Result<Response> {
-    let (viewer, (person, sessions, proven, trouble)) = read(app, "home", request, |app, snapshot, who| {
-        let person = app.person(snapshot, who.user)?;
-        let row = |session: crate::platform::auth::Session| SessionRow {
-            current: session.id == who.session,
-            id: session.id,
-            device: device(session.kind, &session.label),
-            created_at: session.created_at,
-            expires_at: session.expires_at,
-        };
-        let sessions = app.platform.auth.sessions(snapshot, who.user)?.into_iter().map(row).collect();
-        let proven = || Ok(backup::last_proof(snapshot, backup::Kind::Backup)?.map(|drill| drill.at));
-        let proven = who.is_owner().then(proven).transpose()?;
-        Ok((person, sessions, proven, restore::trouble(app, snapshot, who)?))
-    })
-    .await?;
+    let (viewer, (person, sessions, proven, replica_trouble, trouble)) =
+        read(app, "home", request, |app, snapshot, who| {
+            let person = app.person(snapshot, who.user)?;
+            let row = |session: crate::platform::auth::Session| SessionRow {
+                current: session.id == who.session,
+                id: session.id,
+                device: device(session.kind, &session.label),
+                created_at: session.created_at,
+                expires_at: session.expires_at,
+            };
+            let sessions = app.platform.auth.sessions(snapshot, who.user)?.into_iter().map(row).collect();
+            let proven = || Ok(backup::last_proof(snapshot, backup::Kind::Backup)?.map(|drill| drill.at));
+            let proven = who.is_owner().then(proven).transpose()?;
+            let replica = app.platform.replica.get().filter(|_| who.is_owner());
+            let replica_trouble = replica.and_then(|replica| replica.report().state.trouble());
+            Ok((person, sessions, proven, replica_trouble, restore::trouble(app, snapshot, who)?))
+        })
+        .await?;
     let status = if profile_refused.is_none() { password_refused.status() } else { profile_refused.status() };
     let profile = typed.unwrap_or_else(|| ProfileForm::of(&person.profile));
     let done = done(&request.head);
-    let content = Home { person, sessions, proven, done, profile, profile_refused, password_refused, trouble };
+    let content =
+        Home { person, sessions, proven, done, profile, profile_refused, password_refused, replica_trouble, trouble };
     let response = page::console(status, &request.head, &app.platform.nav, &viewer, "Home", &content)?;
     Ok(content.password_refused.stamp(content.profile_refused.stamp(response)))
 }
