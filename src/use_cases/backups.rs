@@ -287,7 +287,7 @@ fn round(app: &App) -> Result<Duration> {
     }
     if is_due(settings.every, newest, now) {
         // Somebody makes one just now: that will do.
-        let Ok(turn) = app.backups.begin() else { return Ok(LOOK.min(AGAIN)) };
+        let Ok(turn) = app.backups.begin() else { return Ok(LOOK) };
         let made = make(app, &turn).inspect_err(|error| note_failure(app, by, error))?;
         let unit = database.unit().id;
         database.write_blocking("back_up", by, move |work| record_made(work, unit, &made))?;
@@ -360,7 +360,9 @@ fn is_drill_due(app: &App, kind: Kind) -> Result<bool> {
 
 fn is_due(every: Every, last: Option<Time>, now: Time) -> bool {
     let Every(Some(time)) = every else { return false };
-    last.is_none_or(|last| last.plus_seconds(time.as_secs() as i64) <= now || last > now)
+    let seconds = time.as_secs() as i64;
+    // One of far ahead was made while the clock was wrong.
+    last.is_none_or(|last| last.plus_seconds(seconds) <= now || last > now.plus_seconds(seconds))
 }
 
 // Routes
@@ -396,4 +398,23 @@ pub(super) async fn post(app: App, mut request: Request) -> Result<Response> {
     let call = request.call(Some(&who))?.with_body(&body);
     let saved = back_up(&app, request.caller(&who).by, call).await?;
     answers::saved(StatusCode::CREATED, &saved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_stays_due_whatever_the_clock_does() {
+        let now = Time::from_ms(1_800_000_000_000);
+        let day = Every::days(1);
+        let ago = |hours: i64| Some(now.plus_seconds(-3600 * hours));
+
+        assert!(is_due(day, None, now));
+        assert!(is_due(day, ago(24), now));
+        assert!(!is_due(day, ago(23), now));
+        assert!(!is_due(day, ago(-1), now), "set back by an hour, it would be done at every look");
+        assert!(is_due(day, ago(-48), now), "set back by far, it would never be done");
+        assert!(!is_due(Every(None), None, now));
+    }
 }
