@@ -73,12 +73,34 @@ pub struct Backups {
 /// The continuous replica.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Replicated {
-    #[serde(flatten)]
-    pub report: replica::Report,
+    /// Where it is.
+    pub place: String,
+    pub state: replica::State,
+    /// The newest state in it; null while there is none.
+    pub head: Option<replica::Head>,
+    pub last_snapshot_at: Option<Time>,
+    pub files: usize,
+    pub bytes: u64,
     /// The last restore of it for a trial, whatever came of it.
     pub last_drill: Option<Drill>,
     /// The last that went well.
     pub last_proof: Option<Drill>,
+}
+
+impl Replicated {
+    fn of(snapshot: &Snapshot<'_>, report: replica::Report) -> Result<Replicated> {
+        let replica::Report { place, state, head, last_snapshot, files, bytes } = report;
+        Ok(Replicated {
+            place,
+            state,
+            head,
+            last_snapshot_at: last_snapshot,
+            files,
+            bytes,
+            last_drill: backup::last_drill(snapshot, Kind::Replica)?,
+            last_proof: backup::last_proof(snapshot, Kind::Replica)?,
+        })
+    }
 }
 
 impl BackupFile {
@@ -131,11 +153,7 @@ pub fn overview(app: &App, snapshot: &Snapshot<'_>) -> Result<Backups> {
         last_proof: backup::last_proof(snapshot, Kind::Backup)?,
         replica: match app.platform.replica.get() {
             None => None,
-            Some(replica) => Some(Replicated {
-                report: replica.report(),
-                last_drill: backup::last_drill(snapshot, Kind::Replica)?,
-                last_proof: backup::last_proof(snapshot, Kind::Replica)?,
-            }),
+            Some(replica) => Some(Replicated::of(snapshot, replica.report())?),
         },
     })
 }

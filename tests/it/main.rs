@@ -29,5 +29,6 @@ mod replica_s3;
 mod restores;
 mod sessions;
 mod sign_up;
+mod soak;
 mod start;
 mod support;

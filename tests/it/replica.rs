@@ -34,14 +34,14 @@ const QUICK: Schedule = Schedule {
 };
 
 /// A unit in this process, with a replica.
-struct Unit {
+pub struct Unit {
     app: App,
     folder: PathBuf,
     _lock: Lock,
 }
 
 impl Unit {
-    fn open(folder: &Path, url: &str, schedule: Schedule) -> Unit {
+    pub fn open(folder: &Path, url: &str, schedule: Schedule) -> Unit {
         Unit::open_at(folder, url, schedule, Clock::system())
     }
 
@@ -62,13 +62,13 @@ impl Unit {
         self.app.platform.replica.get().unwrap()
     }
 
-    fn add(&self, name: &str) -> UserId {
+    pub fn add(&self, name: &str) -> UserId {
         let form = AddPerson { email: format!("{name}@example.org"), display_name: name.into(), currency: None };
         add_person_blocking(&self.app, Actor::system(), form, Role::Member, None).unwrap().user.id
     }
 
     /// Waits until all that was committed so far is in the replica; returns its newest TXID.
-    fn settle(&self) -> Txid {
+    pub fn settle(&self) -> Txid {
         // What was taken before this moment may have missed it, so it takes a round that begins after it.
         std::thread::sleep(Duration::from_millis(60));
         self.wait_for("current", |state| *state == State::Current);
@@ -87,17 +87,21 @@ impl Unit {
         }
     }
 
-    fn digest(&self) -> String {
+    pub fn now(&self) -> Time {
+        self.app.platform.database.clock().now()
+    }
+
+    pub fn digest(&self) -> String {
         digest(&self.folder.join("ashlar.db"))
     }
 
-    fn close(self) {
+    pub fn close(self) {
         self.replica().close();
     }
 }
 
 /// All rows of all tables, but for what a sidecar keeps there.
-fn digest(database: &Path) -> String {
+pub fn digest(database: &Path) -> String {
     let connection = Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok", "{}", database.display());
@@ -124,11 +128,11 @@ fn digest(database: &Path) -> String {
     all
 }
 
-fn url_of(folder: &Path) -> String {
+pub fn url_of(folder: &Path) -> String {
     format!("file://{}", folder.display())
 }
 
-fn restore(url: &str, until: Until, target: &Path) -> Result<Restored, String> {
+pub fn restore(url: &str, until: Until, target: &Path) -> Result<Restored, String> {
     let place = replica::at(url).unwrap();
     replica::restore(&*place, until, target, &mut |_, _| {}).map_err(|e| e.to_string())
 }
@@ -138,7 +142,7 @@ fn listing(url: &str) -> Listing {
 }
 
 /// What the real Litestream of that version makes of it.
-fn litestream_restore(program: &Path, url: &str, target: &Path, args: &[&str]) {
+pub fn litestream_restore(program: &Path, url: &str, target: &Path, args: &[&str]) {
     let output = Command::new(program).args(["restore", "-o"]).arg(target).args(args).arg(url).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{} {args:?}: {said}", program.display());
@@ -194,7 +198,7 @@ fn litestream_restores_what_we_replicate_to_every_state() {
             outside.execute_batch("DELETE FROM audit_entries WHERE random() % 2 = 0; VACUUM").unwrap();
         }
         let txid = unit.settle();
-        states.push((txid, unit.app.platform.database.clock().now(), unit.digest()));
+        states.push((txid, unit.now(), unit.digest()));
     }
     let levels: Vec<usize> = (0..=9).map(|level| listing(&url).level(level).count()).collect();
     assert!([0, 1, 2, 3, 9].iter().all(|level| levels[*level] > 0), "{levels:?}");

@@ -10,8 +10,7 @@ use crate::platform::clock::Time;
 const WARN_AFTER: Duration = Duration::from_secs(60);
 
 /// What is known of the replica now.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = ReplicaReport)]
+#[derive(Debug, Clone)]
 pub struct Report {
     /// Where it is.
     pub place: String,
