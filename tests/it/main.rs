@@ -26,6 +26,7 @@ mod profiles;
 mod readme;
 mod replica;
 mod replica_s3;
+mod replicated;
 mod restores;
 mod sessions;
 mod sign_up;

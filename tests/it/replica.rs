@@ -149,7 +149,7 @@ pub fn litestream_restore(program: &Path, url: &str, target: &Path, args: &[&str
 }
 
 /// A sidecar that replicates `database` to `url`.
-fn sidecar(program: &Path, database: &Path, url: &str, folder: &Path) -> Running {
+pub fn sidecar(program: &Path, database: &Path, url: &str, folder: &Path) -> Running {
     let config = folder.join("litestream.yml");
     let text =
         format!("dbs:\n  - path: {}\n    replica:\n      url: {url}\n      sync-interval: 200ms\n", database.display());
@@ -161,10 +161,10 @@ fn sidecar(program: &Path, database: &Path, url: &str, folder: &Path) -> Running
 }
 
 /// A program that does not outlive its test.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         terminate(&self.0);
         wait(&mut self.0);
     }

@@ -101,10 +101,24 @@ impl Source {
 }
 
 fn fetch_file(path: &Path, shown: &Path, identities: &[PathBuf], target: &Path, progress: Told<'_>) -> Result<()> {
-    if wrapping_of(path)? != Wrapping::default() {
-        return unpack(path, &Identities::read(identities)?, target).map(drop);
+    if wrapping_of(path).is_ok_and(|wrapping| wrapping != Wrapping::default()) {
+        // An upload has a name that whoever sent it does not know.
+        let named = |e: Error| match e {
+            Error::Internal(text) => {
+                Error::Internal(text.replace(&path.display().to_string(), &shown.display().to_string()))
+            }
+            other => other,
+        };
+        return unpack(path, &Identities::read(identities)?, target).map(drop).map_err(named);
     }
     db::must_be_ours(path, shown)?;
+    if let Some(identity) = identities.first() {
+        return Err(Error::Internal(format!(
+            "{} is not encrypted; leave --identity {} out",
+            shown.display(),
+            identity.display()
+        )));
+    }
     if path.parent() == target.parent() {
         // An upload is ours already; a second copy of it would take room and time.
         must_have_room(target, 0, shown)?;

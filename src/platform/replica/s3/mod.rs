@@ -18,7 +18,6 @@ use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::runtime::Runtime;
-use uuid::Uuid;
 
 use super::place::{Place, Upload};
 use super::txid::{LtxFile, LtxName};
@@ -51,12 +50,8 @@ struct Inner {
     bucket: String,
     prefix: Path,
     endpoint: String,
-    /// This process, as what it uploads bears it.
-    process: Uuid,
     /// The timestamps of files, by name and entity tag: each is asked for once.
     known: Mutex<HashMap<LtxName, (String, Time)>>,
-    /// Files that may be there although their upload has failed: the answer was lost.
-    uncertain: Mutex<HashSet<LtxName>>,
 }
 
 impl Bucket {
@@ -75,9 +70,7 @@ impl Bucket {
                 bucket: settings.bucket,
                 prefix: settings.prefix,
                 endpoint: settings.endpoint,
-                process: Uuid::now_v7(),
                 known: Mutex::default(),
-                uncertain: Mutex::default(),
             }),
         })
     }
@@ -209,10 +202,6 @@ impl Inner {
 
     fn known(&self) -> MutexGuard<'_, HashMap<LtxName, (String, Time)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn uncertain(&self) -> MutexGuard<'_, HashSet<LtxName>> {
-        self.uncertain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, name: LtxName, tag: String, timestamp: Time) {

@@ -19,7 +19,7 @@ use crate::platform::replica::txid::LtxName;
 const PART_BYTES: usize = 8 * 1024 * 1024;
 /// As Litestream marks its files; its restore to a time goes by it.
 const TIMESTAMP: &str = "litestream-timestamp";
-/// Which process wrote it, in which of its uploads.
+/// In which upload it was written.
 const UPLOAD: &str = "ashlar-upload";
 
 /// A file that does not bear its name yet.
@@ -43,11 +43,7 @@ struct Parts {
 
 /// Whose object bears a name.
 enum Owner {
-    ThisUpload {
-        tag: Option<String>,
-    },
-    /// An upload of this process that was believed to have failed.
-    AnEarlierUpload,
+    ThisUpload { tag: Option<String> },
     Another,
     Nobody,
 }
@@ -61,10 +57,7 @@ impl New {
 
     fn attributes(&self) -> Attributes {
         let mark = |name: &'static str| Attribute::Metadata(name.into());
-        Attributes::from_iter([
-            (mark(TIMESTAMP), self.timestamp.to_string()),
-            (mark(UPLOAD), format!("{} {}", self.inner.process, self.upload)),
-        ])
+        Attributes::from_iter([(mark(TIMESTAMP), self.timestamp.to_string()), (mark(UPLOAD), self.upload.to_string())])
     }
 
     fn send_part(&mut self) -> io::Result<()> {
@@ -127,10 +120,9 @@ impl New {
         }))?;
         let Some(found) = found else { return Ok(Owner::Nobody) };
         let mark = found.attributes.get(&Attribute::Metadata(UPLOAD.into())).map_or("", |mark| mark.as_ref());
-        let (process, upload) = (self.inner.process.to_string(), self.upload.to_string());
-        Ok(match mark.split_once(' ') {
-            Some((_, of)) if of == upload => Owner::ThisUpload { tag: found.meta.e_tag },
-            Some((by, _)) if by == process && self.inner.uncertain().contains(&self.name) => Owner::AnEarlierUpload,
+        let upload = self.upload.to_string();
+        Ok(match mark {
+            of if of == upload => Owner::ThisUpload { tag: found.meta.e_tag },
             _ => Owner::Another,
         })
     }
@@ -144,12 +136,11 @@ impl New {
         };
         match (error.kind(), self.owner()) {
             (_, Ok(Owner::ThisUpload { tag })) => Ok(tag),
-            (ErrorKind::AlreadyExists | ErrorKind::Unsupported, Ok(Owner::AnEarlierUpload)) => self.store(rest, false),
             // It knows no conditions.
             (ErrorKind::Unsupported, Ok(Owner::Nobody)) => self.store(rest, false),
             (ErrorKind::AlreadyExists | ErrorKind::Unsupported, Ok(Owner::Another)) => Err(io::Error::new(
                 ErrorKind::AlreadyExists,
-                format!("{}: another process has written {}", self.inner.shown(), self.name),
+                format!("{}: {} is there already, from another upload", self.inner.shown(), self.name),
             )),
             (ErrorKind::AlreadyExists, Ok(Owner::Nobody)) => Err(io::Error::new(
                 ErrorKind::ResourceBusy,
@@ -192,16 +183,10 @@ impl Upload for New {
         match self.store_once(&rest) {
             Ok(tag) => {
                 self.parts = None;
-                self.inner.uncertain().remove(&self.name);
                 self.inner.remember(self.name, tag.unwrap_or_default(), self.timestamp);
                 Ok(())
             }
-            Err(error) => {
-                if error.kind() != ErrorKind::AlreadyExists {
-                    self.inner.uncertain().insert(self.name);
-                }
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 }
