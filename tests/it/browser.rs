@@ -443,7 +443,8 @@ async fn an_owner_uploads_a_backup_and_restores_it() {
         ashlar_ok(&folder, &["backup", "--to", file.to_str().unwrap()]);
         ashlar_ok(&folder, &["user", "create", "--email", "late@example.org", "--display-name", "Late Comer"]);
         browser.sign_in("owner@example.org", PASSWORD).await;
-        browser.follow("Choose a backup…").await;
+        browser.follow("Backups").await;
+        browser.follow("Restore…").await;
         browser.see("There is none yet").await;
         browser.pictures("restore-empty").await;
 
@@ -470,7 +471,8 @@ async fn an_owner_uploads_a_backup_and_restores_it() {
         browser.see("The backup is restored").await;
         browser.pictures("restored").await;
         browser.sign_in("owner@example.org", PASSWORD).await;
-        browser.follow("Choose a backup…").await;
+        browser.follow("Backups").await;
+        browser.follow("Restore…").await;
         browser.see("The last restore").await;
         browser.see("replaced/").await;
         browser.pictures("restore").await;

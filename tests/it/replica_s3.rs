@@ -111,7 +111,7 @@ fn a_name_that_is_taken_in_a_bucket_is_never_written_over() {
 
     let small = write(&*ours, name(0, 5, 5), time, b"ours").unwrap_err();
     assert_eq!(small.kind(), ErrorKind::AlreadyExists);
-    assert!(small.to_string().contains("another process has written level 0, 0000000000000005"), "{small}");
+    assert!(small.to_string().contains("level 0, 0000000000000005-0000000000000005.ltx is there already"), "{small}");
     assert_eq!(write(&*ours, name(0, 5, 5), time, &large).unwrap_err().kind(), ErrorKind::AlreadyExists);
     assert_eq!(write(&*others, name(0, 5, 5), time, b"theirs").unwrap_err().kind(), ErrorKind::AlreadyExists);
 

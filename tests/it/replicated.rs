@@ -219,7 +219,10 @@ async fn a_bucket_is_replicated_to_while_it_can_be_reached_and_both_restore_it()
 
     // Without a key it is told at the start; with a server that is gone, the service goes on.
     let mut without = program();
-    without.env("AWS_REGION", "us-east-1").args(["serve", "--listen", "127.0.0.1:0", "--replica", url, "--data"]).arg(&data);
+    without
+        .env("AWS_REGION", "us-east-1")
+        .args(["serve", "--listen", "127.0.0.1:0", "--replica", url, "--data"])
+        .arg(&data);
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         without.env_remove(name);
     }

@@ -66,7 +66,7 @@ impl fmt::Display for Every {
             s if s.is_multiple_of(60) => (s / 60, "minute"),
             s => (s, "second"),
         };
-        write!(f, "every {number} {unit}{}", if number == 1 { "" } else { "s" })
+        if number == 1 { write!(f, "every {unit}") } else { write!(f, "every {number} {unit}s") }
     }
 }
 

@@ -30,7 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(3600);
 /// Entries of the unit's own trail that are looked through for the last restore.
 const RECENT: u32 = 50;
 
-/// A backup in the unit's folder that can be chosen.
+/// A backup that is kept and can be chosen.
 pub struct Choice {
     /// Names it in a form.
     pub key: String,
@@ -39,19 +39,24 @@ pub struct Choice {
     pub size: Bytes,
 }
 
-/// The backups in the unit's folder, newest first: those made as such, then what earlier restores replaced.
+/// The backups that are kept, newest first, then what earlier restores replaced.
 pub async fn choices(app: &App) -> Result<Vec<Choice>> {
-    let folder = app.platform.database.folder().clone();
-    off_the_serving_threads(move || find_choices(&folder)).await
+    let app = app.clone();
+    off_the_serving_threads(move || find_choices(&app)).await
 }
 
-fn find_choices(folder: &Folder) -> Result<Vec<Choice>> {
+fn find_choices(app: &App) -> Result<Vec<Choice>> {
+    let folder = app.platform.database.folder();
     let failed = |e| Error::internal("looking for backups", e);
     let mut choices = Vec::new();
-    for one in shelf(&folder.backups()).map_err(failed)? {
-        let key = format!("backups/{}", one.name);
-        choices.push(Choice { key, path: one.path, time: one.time, size: Bytes(one.bytes) });
+    let elsewhere = app.backups.settings.folder.iter().map(|folder| (folder.clone(), folder.display().to_string()));
+    for (place, shown) in std::iter::once((folder.backups(), "backups".to_owned())).chain(elsewhere) {
+        for one in shelf(&place).map_err(failed)? {
+            let key = format!("{shown}/{}", one.name);
+            choices.push(Choice { key, path: one.path, time: one.time, size: Bytes(one.bytes) });
+        }
     }
+    choices.sort_by_key(|choice| std::cmp::Reverse(choice.time));
     let mut replaced = folder.replaced_databases().map_err(failed)?;
     replaced.sort_by(|one, other| other.cmp(one));
     for path in replaced {
@@ -69,7 +74,7 @@ pub async fn choose(app: &App, key: String) -> Result<RestoreId> {
     let app = app.clone();
     off_the_serving_threads(move || {
         let folder = app.platform.database.folder();
-        let choice = find_choices(folder)?.into_iter().find(|choice| choice.key == key);
+        let choice = find_choices(&app)?.into_iter().find(|choice| choice.key == key);
         let path = choice.ok_or_else(|| Error::invalid("backup", "it is not there any more"))?.path;
         let staging = Staging::make(folder)?;
         let source = Source::File { shown: PathBuf::from(&key), path, identities: Vec::new() };
