@@ -18,6 +18,7 @@ use ashlar::use_cases::App;
 use ashlar::use_cases::add_person::{AddPerson, add_person_blocking};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use tempfile::TempDir;
 
 use crate::support::{TestApp, litestream, skip, terminate, wait};
 
@@ -128,6 +129,14 @@ pub fn digest(database: &Path) -> String {
     all
 }
 
+/// A folder for a unit and a place for its replica, in a folder that goes with what is returned first.
+pub fn places() -> (TempDir, PathBuf, PathBuf) {
+    let temporary = tempfile::tempdir().unwrap();
+    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
+    fs::create_dir(&data).unwrap();
+    (temporary, data, place)
+}
+
 pub fn url_of(folder: &Path) -> String {
     format!("file://{}", folder.display())
 }
@@ -180,9 +189,7 @@ impl Drop for Running {
 
 #[test]
 fn litestream_restores_what_we_replicate_to_every_state() {
-    let temporary = tempfile::tempdir().unwrap();
-    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
-    fs::create_dir(&data).unwrap();
+    let (temporary, data, place) = places();
     let url = url_of(&place);
     let unit = Unit::open(&data, &url, QUICK);
     let mut states = Vec::new();
@@ -229,9 +236,7 @@ fn litestream_restores_what_we_replicate_to_every_state() {
 #[test]
 fn litestream_follows_what_we_replicate() {
     let Some(program) = litestream("0.5.17") else { return };
-    let temporary = tempfile::tempdir().unwrap();
-    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
-    fs::create_dir(&data).unwrap();
+    let (temporary, data, place) = places();
     let url = url_of(&place);
     let unit = Unit::open(&data, &url, Schedule { merges: Schedule::default().merges, ..QUICK });
     unit.add("first");
@@ -269,9 +274,7 @@ fn litestream_follows_what_we_replicate() {
 fn a_handover_to_a_sidecar_and_back_keeps_one_chain() {
     for version in VERSIONS {
         let Some(program) = litestream(version) else { return };
-        let temporary = tempfile::tempdir().unwrap();
-        let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
-        fs::create_dir(&data).unwrap();
+        let (temporary, data, place) = places();
         let url = url_of(&place);
         let unit = Unit::open(&data, &url, QUICK);
         unit.add("ours");
@@ -318,9 +321,7 @@ fn a_handover_to_a_sidecar_and_back_keeps_one_chain() {
 fn what_litestream_replicated_is_restored_and_taken_over() {
     for version in VERSIONS {
         let Some(program) = litestream(version) else { return };
-        let temporary = tempfile::tempdir().unwrap();
-        let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
-        fs::create_dir(&data).unwrap();
+        let (temporary, data, place) = places();
         let elsewhere = url_of(&temporary.path().join("elsewhere"));
         let unit = Unit::open(&data, &elsewhere, QUICK);
         for n in 0..50 {
@@ -356,11 +357,10 @@ fn what_litestream_replicated_is_restored_and_taken_over() {
 
 #[test]
 fn two_copies_of_a_unit_never_share_a_replica() {
-    let temporary = tempfile::tempdir().unwrap();
-    let (data, copy) = (temporary.path().join("data"), temporary.path().join("copy"));
-    fs::create_dir(&data).unwrap();
+    let (temporary, data, place) = places();
+    let copy = temporary.path().join("copy");
     fs::create_dir(&copy).unwrap();
-    let url = url_of(&temporary.path().join("replica"));
+    let url = url_of(&place);
     let unit = Unit::open(&data, &url, QUICK);
     unit.add("ann");
     unit.settle();
@@ -395,9 +395,7 @@ fn two_copies_of_a_unit_never_share_a_replica() {
 
 #[test]
 fn another_writer_is_noticed_by_its_first_file() {
-    let temporary = tempfile::tempdir().unwrap();
-    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
-    fs::create_dir(&data).unwrap();
+    let (_temporary, data, place) = places();
     let unit = Unit::open(&data, &url_of(&place), QUICK);
     unit.add("ann");
     let head = unit.settle();
@@ -454,10 +452,8 @@ fn a_place_that_can_t_be_reached_is_caught_up_with() {
 
 #[test]
 fn where_the_clock_goes_back_states_still_follow_upon_one_another() {
-    let temporary = tempfile::tempdir().unwrap();
-    let data = temporary.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let url = url_of(&temporary.path().join("replica"));
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
     let unit = Unit::open_at(&data, &url, QUICK, Clock::fixed(NOW));
     unit.add("ann");
     let first = (unit.settle(), unit.digest());
@@ -486,10 +482,8 @@ fn where_the_clock_goes_back_states_still_follow_upon_one_another() {
 
 #[test]
 fn other_page_sizes_are_replicated_as_well() {
-    let temporary = tempfile::tempdir().unwrap();
-    let data = temporary.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let url = url_of(&temporary.path().join("replica"));
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
     Unit::open(&data, &url_of(&temporary.path().join("elsewhere")), QUICK).close();
     for (i, size) in [512, 8192, 65536].into_iter().enumerate() {
         let raw = Connection::open(data.join("ashlar.db")).unwrap();
@@ -515,10 +509,46 @@ fn other_page_sizes_are_replicated_as_well() {
 }
 
 #[test]
+fn the_page_at_which_sqlite_locks_is_left_out_of_a_database_beyond_a_gibibyte() {
+    let (temporary, data, place) = places();
+    let database = data.join("ashlar.db");
+    Unit::open(&data, &url_of(&temporary.path().join("elsewhere")), QUICK).close();
+    let raw = Connection::open(&database).unwrap();
+    raw.execute_batch(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 65536; VACUUM;
+         CREATE TABLE filler (body BLOB); INSERT INTO filler VALUES (zeroblob(900000000)), (zeroblob(180000000))",
+    )
+    .unwrap();
+    drop(raw);
+    assert!(fs::metadata(&database).unwrap().len() > 1 << 30);
+    let url = url_of(&place);
+    let never = Duration::from_secs(3600);
+    let unit = Unit::open(&data, &url, Schedule { merges: [never; 3], snapshot: never, ..QUICK });
+    unit.add("beyond");
+    unit.settle();
+    let wanted = content(&database);
+    unit.close();
+
+    let target = temporary.path().join("restored.db");
+    restore(&url, Until::End, &target).unwrap();
+    assert!(content(&target) == wanted);
+    let Some(program) = litestream("0.5.17") else { return };
+    let theirs = temporary.path().join("theirs.db");
+    litestream_restore(&program, &url, &theirs, &[]);
+    assert!(content(&theirs) == wanted);
+}
+
+/// Of a database that is too large to be printed.
+fn content(database: &Path) -> (String, i64, i64, String) {
+    let connection = Connection::open(database).unwrap();
+    let query = "SELECT (SELECT group_concat(email) FROM users), (SELECT sum(length(body)) FROM filler),
+                        (SELECT count(*) FROM audit_entries), (SELECT integrity_check FROM pragma_integrity_check)";
+    connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap()
+}
+
+#[test]
 fn damaged_missing_and_misnamed_files_are_refused_and_replaced_by_a_new_snapshot() {
-    let temporary = tempfile::tempdir().unwrap();
-    let (data, place) = (temporary.path().join("data"), temporary.path().join("replica"));
-    fs::create_dir(&data).unwrap();
+    let (temporary, data, place) = places();
     let url = url_of(&place);
     let slow = Schedule { merges: Schedule::default().merges, snapshot: Schedule::default().snapshot, ..QUICK };
     let unit = Unit::open(&data, &url, slow);
@@ -611,10 +641,8 @@ fn a_full_place_changes_nothing_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_every_kill_the_chain_restores_with_all_that_was_replicated() {
-    let temporary = tempfile::tempdir().unwrap();
-    let data = temporary.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let url = url_of(&temporary.path().join("replica"));
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
     let args = ["--replica", &url, "--replica-interval-ms", "20", "--log", "error"];
     let mut token = String::new();
     let mut last = Txid(0);

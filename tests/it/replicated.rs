@@ -9,7 +9,7 @@ use ashlar::platform::replica::Txid;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::replica::{digest, litestream_restore, sidecar, url_of};
+use crate::replica::{digest, litestream_restore, places, sidecar, url_of};
 use crate::support::{TestApp, ashlar, ashlar_ok, litestream, moto, program};
 
 /// Waits until the replica of `app` holds all that was answered so far; returns its newest TXID.
@@ -47,10 +47,7 @@ fn refused(data: &Path, args: &[&str]) -> String {
 
 #[tokio::test]
 async fn a_unit_is_restored_from_its_replica_and_the_replica_goes_on() {
-    let temporary = tempfile::tempdir().unwrap();
-    let data = temporary.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let place = temporary.path().join("replica");
+    let (temporary, data, place) = places();
     let url = url_of(&place);
     fs::write(data.join("ashlar.toml"), format!("replica = \"{url}\"\nreplica_interval_ms = 20\n")).unwrap();
     let mut app = TestApp::start_in(&data, &[]).await;
@@ -102,11 +99,10 @@ async fn a_unit_is_restored_from_its_replica_and_the_replica_goes_on() {
 
 #[tokio::test]
 async fn a_copy_of_a_unit_is_refused_until_it_takes_over() {
-    let temporary = tempfile::tempdir().unwrap();
-    let (data, copy) = (temporary.path().join("data"), temporary.path().join("copy"));
-    fs::create_dir(&data).unwrap();
+    let (temporary, data, place) = places();
+    let copy = temporary.path().join("copy");
     fs::create_dir(&copy).unwrap();
-    let url = url_of(&temporary.path().join("replica"));
+    let url = url_of(&place);
     let args = ["--replica", &url, "--replica-interval-ms", "20"];
     let mut app = TestApp::start_in(&data, &args).await;
     let (_, owner) = app.person("owner@example.org", "owner");
@@ -137,10 +133,7 @@ async fn a_copy_of_a_unit_is_refused_until_it_takes_over() {
 
 #[tokio::test]
 async fn owners_see_the_replica_and_drills_try_it() {
-    let temporary = tempfile::tempdir().unwrap();
-    let data = temporary.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let place = temporary.path().join("replica");
+    let (temporary, data, place) = places();
     let url = url_of(&place);
     let args = ["--replica", &url, "--replica-interval-ms", "20", "--drill-every", "1 second"];
     let app = TestApp::start_in(&data, &args).await;
@@ -182,9 +175,7 @@ async fn owners_see_the_replica_and_drills_try_it() {
 async fn a_bucket_is_replicated_to_while_it_can_be_reached_and_both_restore_it() {
     let Some(moto) = moto() else { return };
     moto.bucket("ledger");
-    let temporary = tempfile::tempdir().unwrap();
-    let data = temporary.path().join("data");
-    fs::create_dir(&data).unwrap();
+    let (temporary, data, _) = places();
     let url = "s3://ledger/unit";
     let with_key = |mut command: Command| {
         command.envs(moto.settings());
@@ -240,12 +231,10 @@ async fn a_bucket_is_replicated_to_while_it_can_be_reached_and_both_restore_it()
 async fn beside_a_sidecar_nothing_is_checkpointed_away_and_nobody_waits() {
     for version in ["0.5.17", "0.5.5"] {
         let Some(program) = litestream(version) else { return };
-        let temporary = tempfile::tempdir().unwrap();
-        let data = temporary.path().join("data");
-        fs::create_dir(&data).unwrap();
+        let (temporary, data, place) = places();
         let mut app = TestApp::start_in(&data, &["--replica", "external"]).await;
         let (_, owner) = app.person("owner@example.org", "owner");
-        let url = url_of(&temporary.path().join("replica"));
+        let url = url_of(&place);
         let running = sidecar(&program, &data.join("ashlar.db"), &url, temporary.path());
         tokio::time::sleep(Duration::from_millis(500)).await;
         let mut slowest = Duration::ZERO;

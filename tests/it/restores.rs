@@ -409,7 +409,9 @@ async fn an_owner_restores_from_the_console_and_the_service_comes_back_by_itself
 
 #[tokio::test]
 async fn an_uploaded_backup_is_restored_as_well_again_and_again() {
-    let mut console = Console::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let replica = format!("file://{}", place.path().display());
+    let mut console = Console::start_with(&["--replica", &replica, "--replica-interval-ms", "20"]).await;
     let bytes = fs::read(console.backup()).unwrap();
     for round in 0..3 {
         console.app.sign_up(&format!("later{round}@example.org")).await;
@@ -430,6 +432,14 @@ async fn an_uploaded_backup_is_restored_as_well_again_and_again() {
     let names: Vec<_> = open.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok()).collect();
     let replaced = names.iter().filter(|name| name.to_str().is_some_and(|name| name.contains("replaced"))).count();
     assert_eq!(replaced, 0, "old databases are still open: {names:?}");
+
+    // The replica went along each time, and restores what is there now.
+    assert_eq!(console.app.stop(), Some(0));
+    let other = tempfile::tempdir().unwrap();
+    ashlar_ok(other.path(), &["restore", "--from", &replica]);
+    assert_eq!(people(other.path()), people(&console.app.folder));
+    let status = ashlar_ok(other.path(), &["replica", "status", &replica]);
+    assert!(status.contains("epoch 4"), "{status}");
 }
 
 async fn sign_in(app: &TestApp) -> String {

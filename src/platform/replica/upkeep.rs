@@ -184,3 +184,72 @@ fn expired(listing: &Listing, now: Time, schedule: &Schedule) -> Vec<LtxName> {
 fn before(now: Time, duration: Duration) -> Time {
     now.plus_seconds(-i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3600;
+
+    /// Files by level, range and age in seconds.
+    fn listing(files: &[(u8, u64, u64, i64)]) -> Listing {
+        let mut listing = Listing::default();
+        for &(level, min, max, age) in files {
+            let name = LtxName::new(level, Txid(min), Txid(max));
+            listing.add(LtxFile { name, timestamp: now().plus_seconds(-age), bytes: 1 });
+        }
+        listing
+    }
+
+    fn now() -> Time {
+        Time::from_ms(1_800_000_000_000)
+    }
+
+    fn gone(files: &[(u8, u64, u64, i64)]) -> Vec<(u8, u64)> {
+        let schedule = Schedule { keep: Duration::from_secs(24 * 3600), ..Schedule::default() };
+        expired(&listing(files), now(), &schedule).iter().map(|name| (name.level, name.max.0)).collect()
+    }
+
+    #[test]
+    fn increments_go_once_they_are_merged_and_old_but_for_the_newest() {
+        let files = [(9, 1, 1, HOUR), (1, 2, 3, 400), (0, 1, 1, HOUR), (0, 2, 2, 500), (0, 3, 3, 400), (0, 4, 4, 390)];
+        assert_eq!(gone(&files), [(0, 1), (0, 2), (0, 3)]);
+        // Merged, but a moment ago.
+        assert_eq!(gone(&[(9, 1, 1, HOUR), (1, 2, 3, 100), (0, 2, 2, 200), (0, 3, 3, 100)]), []);
+        // All is merged: whoever takes over begins with the newest.
+        assert_eq!(gone(&[(9, 1, 1, HOUR), (1, 2, 3, 400), (0, 2, 2, 500), (0, 3, 3, 400)]), [(0, 2)]);
+    }
+
+    #[test]
+    fn what_leads_to_a_state_that_is_kept_stays() {
+        let day = 24 * HOUR;
+        let files = [
+            (9, 1, 10, 3 * day),
+            (3, 11, 20, 2 * day + HOUR),
+            (9, 1, 20, 2 * day),
+            (3, 21, 28, day + HOUR),
+            (1, 29, 30, day + 60),
+            (9, 1, 30, HOUR),
+            (0, 31, 31, 60),
+        ];
+        // The states of the last day begin with the snapshot before it, and the steps from there.
+        assert_eq!(gone(&files), [(3, 20), (9, 10)]);
+        // Where no snapshot is older than that, nothing goes.
+        assert_eq!(gone(&[(9, 1, 10, day - 1), (3, 2, 10, day - 1), (9, 1, 12, 5)]), []);
+    }
+
+    #[test]
+    fn a_level_takes_what_follows_upon_its_newest_file() {
+        let merged = |files: &[(u8, u64, u64, i64)], broken| -> Vec<u64> {
+            to_merge(&listing(files), 1, broken).iter().map(|file| file.name.max.0).collect()
+        };
+        // The first snapshot holds what the first increment holds.
+        assert_eq!(merged(&[(9, 1, 1, 9), (0, 1, 1, 9), (0, 2, 2, 8), (0, 3, 3, 7)], false), [2, 3]);
+        assert_eq!(merged(&[(0, 1, 1, 9), (0, 2, 2, 8)], false), [1, 2]);
+        assert_eq!(merged(&[(9, 1, 1, 9), (1, 2, 2, 8), (0, 2, 2, 8), (0, 3, 3, 7)], false), [3]);
+        // What is damaged is stepped over once there is a snapshot beyond it, and not before.
+        let files = [(9, 1, 1, 9), (1, 2, 2, 8), (0, 3, 3, 8), (0, 4, 4, 7)];
+        assert_eq!(merged(&files, true), [3, 4]);
+        assert_eq!(merged(&[&files[..], &[(9, 1, 4, 6), (0, 5, 5, 5)]].concat(), true), [5]);
+    }
+}
