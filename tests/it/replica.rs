@@ -414,6 +414,33 @@ fn another_writer_is_noticed_by_its_first_file() {
 }
 
 #[test]
+fn a_place_whose_disk_is_gone_is_not_begun_anew_in_an_empty_folder() {
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
+    let away = temporary.path().join("away");
+    let unit = Unit::open(&data, &url, QUICK);
+    unit.add("ann");
+    unit.settle();
+    // What a mount point is when nothing is mounted there.
+    fs::rename(&place, &away).unwrap();
+    fs::create_dir(&place).unwrap();
+
+    unit.add("bob");
+    let state = unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+    assert!(format!("{state:?}").contains("mount the disk"), "{state:?}");
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 0, "something was written into it");
+    fs::remove_dir(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    unit.settle();
+
+    let wanted = unit.digest();
+    unit.close();
+    let target = temporary.path().join("restored.db");
+    restore(&url, Until::End, &target).unwrap();
+    assert_eq!(digest(&target), wanted);
+}
+
+#[test]
 fn a_place_that_can_t_be_reached_is_caught_up_with() {
     let temporary = tempfile::tempdir().unwrap();
     let (data, place, away) =

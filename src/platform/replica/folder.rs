@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, FileTimes};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::place::{Place, Upload};
+use super::place::{Held, Place, Upload};
 use super::txid::{LtxFile, LtxName};
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
@@ -98,9 +99,10 @@ impl Place for Folder {
         files::put(&unfinished, &target)
     }
 
-    fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
+    fn lock(&self) -> io::Result<Option<Box<dyn Held>>> {
         make_folder(&self.root)?;
-        let file = File::options().create(true).truncate(false).write(true).open(self.root.join(LOCK))?;
+        let path = self.root.join(LOCK);
+        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
@@ -113,7 +115,7 @@ impl Place for Folder {
                 _ => {}
             }
         }
-        Ok(Some(Box::new(file)))
+        Ok(Some(Box::new(Taken { file, path })))
     }
 
     fn is_far(&self) -> bool {
@@ -122,6 +124,30 @@ impl Place for Folder {
 
     fn shown(&self) -> String {
         format!("file://{}", self.root.display())
+    }
+}
+
+/// The folder's lock.
+struct Taken {
+    file: File,
+    path: PathBuf,
+}
+
+impl Held for Taken {
+    fn must_be_there(&self) -> io::Result<()> {
+        let (ours, there) = (self.file.metadata()?, fs::metadata(&self.path));
+        match there {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Err(io::Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "{} is not the file that was locked: mount the disk, or bring the folder back; if it is gone for good, \
+                     restart the server to begin a new replica",
+                    self.path.display()
+                ),
+            )),
+        }
     }
 }
 

@@ -107,7 +107,8 @@ impl Replica {
             stopping: AtomicBool::new(false),
         });
         let (stop, stopped) = channel();
-        let (give, states) = sync_channel(1);
+        // Without room: a state that waits for its turn would hold the WAL.
+        let (give, states) = sync_channel(0);
         let upkeep = Upkeep::new(shared.clone(), schedule);
         let upkeep = spawn("replica-upkeep", shared.clone(), move || upkeep.run(&states))?;
         let it = shared.clone();

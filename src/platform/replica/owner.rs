@@ -186,7 +186,11 @@ impl Mark {
     pub fn must_hold(&self, place: &dyn Place) -> Result<(), Refusal> {
         match Mark::read(place)? {
             Some(mark) if (mark.unit, mark.epoch, mark.instance) == (self.unit, self.epoch, self.instance) => Ok(()),
-            _ => Err(Refusal::Never(format!("another copy of this unit has taken over {}", place.shown()))),
+            None => {
+                let gone = format!("{MARK} is gone: bring it back, or restart the server");
+                Err(io::Error::new(io::ErrorKind::NotFound, gone).into())
+            }
+            Some(_) => Err(Refusal::Never(format!("another copy of this unit has taken over {}", place.shown()))),
         }
     }
 }

@@ -30,13 +30,20 @@ pub trait Place: Send + Sync {
 
     /// Takes the place for this process, where it can be told apart from others; held while what is returned lives.
     /// None if another process holds it.
-    fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>>;
+    fn lock(&self) -> io::Result<Option<Box<dyn Held>>>;
 
     /// Whether writing to it may take so long that it should be done from a file that is complete already.
     fn is_far(&self) -> bool;
 
     /// As messages name it; without secrets.
     fn shown(&self) -> String;
+}
+
+/// A place that was taken.
+pub trait Held: Send + Sync {
+    /// # Errors
+    /// If the place is not the one that was taken: its disk is no longer mounted, say.
+    fn must_be_there(&self) -> io::Result<()>;
 }
 
 /// A new file. Dropped before it is finished, it never was.

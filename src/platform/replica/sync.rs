@@ -10,7 +10,7 @@ use super::listing::Listing;
 use super::ltx::{Decoder, Encoder, Header, lock_page};
 use super::merge::Counted;
 use super::owner::{Attempt, Head, Mark, Record, Refusal, inode};
-use super::place::{Place, Upload};
+use super::place::{Held, Place, Upload};
 use super::spool::Spool;
 use super::status::Status;
 use super::txid::{LtxFile, LtxName, SNAPSHOTS, Txid};
@@ -53,7 +53,7 @@ pub(super) struct Sync {
     last: Time,
     looked: Instant,
     snapshots: SyncSender<Fixed>,
-    _lock: Box<dyn Send + std::marker::Sync>,
+    held: Box<dyn Held>,
 }
 
 impl Shared {
@@ -98,8 +98,8 @@ impl Sync {
     ) -> Result<Sync, Refusal> {
         let place = &*shared.place;
         let unit = shared.database.unit().id;
-        let lock = place.lock()?;
-        let lock = lock.ok_or_else(|| Refusal::Never(format!("another process writes to {} now", place.shown())))?;
+        let held = place.lock()?;
+        let held = held.ok_or_else(|| Refusal::Never(format!("another process writes to {} now", place.shown())))?;
         let listing = Listing::read(place)?;
         let mark = Mark::new(unit, epoch, record.instance, shared.database.clock().now());
         mark.claim(place, &listing, &shared.database)?;
@@ -121,7 +121,7 @@ impl Sync {
         *shared.listing() = listing;
         let reader = shared.database.page_reader().map_err(internal)?;
         let looked = Instant::now();
-        Ok(Sync { shared: shared.clone(), reader, record, mark, head, last, looked, snapshots, _lock: lock })
+        Ok(Sync { shared: shared.clone(), reader, record, mark, head, last, looked, snapshots, held })
     }
 
     /// Replicates at each `interval` until it is told to stop, and once more then.
@@ -136,10 +136,14 @@ impl Sync {
             match stop.recv_timeout(interval.saturating_sub(start.elapsed())) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                    if let Err(Refusal::NotNow(error)) = self.once() {
-                        tracing::warn!(%error, "the last changes are not in the replica; the next start brings them");
-                    }
-                    return Ok(self.record);
+                    return match self.once() {
+                        Ok(()) => Ok(self.record),
+                        Err(Refusal::NotNow(error)) => {
+                            tracing::warn!(%error, "the last changes are not in the replica; the next start brings them");
+                            Ok(self.record)
+                        }
+                        Err(never) => Err(never),
+                    };
                 }
             }
         }
@@ -147,6 +151,7 @@ impl Sync {
 
     fn once(&mut self) -> Result<(), Refusal> {
         self.must_be_ours()?;
+        self.find_out()?;
         let wants_snapshot = self.shared.snapshot_wanted.load(Ordering::Relaxed);
         let increment = self.shared.changes.take(&self.reader, wants_snapshot).map_err(internal)?;
         let pages = match self.increment(&increment, wants_snapshot) {
@@ -172,6 +177,7 @@ impl Sync {
                 path.display()
             )));
         }
+        self.held.must_be_there()?;
         if self.looked.elapsed() > LOOK {
             self.mark.must_hold(&*self.shared.place)?;
             self.looked = Instant::now();
@@ -206,13 +212,9 @@ impl Sync {
         }
         let attempt = Attempt { txid, checksum: encoded.checksum };
         let bytes = encoded.bytes;
-        let before = self.record.attempt.replace(attempt);
+        self.record.attempt = Some(attempt);
         self.save()?;
-        match encoded.send(&*self.shared.place, name, self.last) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => self.find_out(name, attempt, before)?,
-            Err(e) => return Err(e.into()),
-        }
+        encoded.send(&*self.shared.place, name, self.last)?;
         self.head = txid;
         self.shared.added(LtxFile { name, timestamp: self.last, bytes });
         self.record.head = Some(Head { txid, pages, position: increment.position });
@@ -221,27 +223,28 @@ impl Sync {
         Ok(Some(pages))
     }
 
-    /// There is a file of this name already: ours, of which we never heard that it had arrived, or another writer's.
-    fn find_out(&mut self, name: LtxName, attempt: Attempt, before: Option<Attempt>) -> Result<(), Refusal> {
-        let place = &*self.shared.place;
-        if is_at(place, attempt)? {
-            return Ok(());
+    /// Where the last try failed: what became of it? An answer can be lost on the way, and then the increment is there; it
+    /// must not be written over, since others may have read it. What is there and not ours is another writer's.
+    fn find_out(&mut self) -> Result<(), Refusal> {
+        let Some(attempt) = self.record.attempt.filter(|attempt| attempt.txid > self.head) else { return Ok(()) };
+        let (place, name) = (&*self.shared.place, LtxName::new(0, attempt.txid, attempt.txid));
+        match is_at(place, attempt) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() != io::ErrorKind::InvalidData => return Err(e.into()),
+            Ok(true) => {}
+            Ok(false) | Err(_) => {
+                return Err(Refusal::Never(format!(
+                    "another process writes to {} ({name} is not ours): stop that one, and start again",
+                    place.shown()
+                )));
+            }
         }
-        if let Some(before) = before.filter(|before| before.txid == attempt.txid)
-            && is_at(place, before)?
-        {
-            // What has changed since belongs to the next one.
-            let listing = Listing::read(place)?;
-            self.head = name.max;
-            self.record.attempt = Some(before);
-            self.shared.status.holds(&listing);
-            *self.shared.listing() = listing;
-            return Err(Refusal::NotNow(io::Error::other(format!("{name} had arrived after all"))));
-        }
-        Err(Refusal::Never(format!(
-            "another process writes to {} ({name} is not ours): stop that one, and start again",
-            place.shown()
-        )))
+        // What it holds is in the next one once more: its pages were given back.
+        let listing = Listing::read(place)?;
+        self.shared.status.holds(&listing);
+        *self.shared.listing() = listing;
+        self.head = attempt.txid;
+        Ok(())
     }
 
     /// Lets the other thread make a snapshot of the state the reader is on, if it is not busy with one.
@@ -256,7 +259,8 @@ impl Sync {
     }
 
     fn save(&self) -> io::Result<()> {
-        self.record.save(&self.shared.database.folder().database())
+        let saved = self.record.save(&self.shared.database.folder().database());
+        saved.map_err(|e| io::Error::new(e.kind(), format!("writing the replica's record in the unit's folder: {e}")))
     }
 }
 

@@ -19,7 +19,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::runtime::Runtime;
 
-use super::place::{Place, Upload};
+use super::place::{Held, Place, Upload};
 use super::txid::{LtxFile, LtxName};
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
@@ -73,6 +73,15 @@ impl Bucket {
                 known: Mutex::default(),
             }),
         })
+    }
+}
+
+/// A bucket has no locks, and nothing that could be mounted in its place.
+struct Nothing;
+
+impl Held for Nothing {
+    fn must_be_there(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -135,8 +144,8 @@ impl Place for Bucket {
     }
 
     /// S3 has no locks: who owns a replica is said by a note.
-    fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        Ok(Some(Box::new(())))
+    fn lock(&self) -> io::Result<Option<Box<dyn Held>>> {
+        Ok(Some(Box::new(Nothing)))
     }
 
     fn is_far(&self) -> bool {
