@@ -14,7 +14,7 @@ use ashlar::platform::replica::ltx::{Decoder, Encoder, Header};
 use ashlar::platform::replica::place::{self, Place};
 use ashlar::platform::replica::txid::{LtxFile, LtxName, Txid};
 
-use crate::support::{Moto, litestream, moto, terminate, wait};
+use crate::support::{Moto, TestApp, ashlar_ok, litestream, moto, program, terminate, wait};
 
 const MIB: usize = 1024 * 1024;
 /// 2026-01-01T00:00:00Z
@@ -511,6 +511,54 @@ fn a_lost_answer_does_not_make_ones_own_file_look_like_anothers() {
 
     let content = |txid| String::from_utf8(read(&*place, name(0, txid, txid)).unwrap()).unwrap();
     assert_eq!([content(1), content(2), content(3)], ["one", "two", "theirs"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_whose_answers_get_lost_writes_one_chain() {
+    let Some(moto) = moto() else { return };
+    moto.bucket("ledger");
+    let is_losing = Arc::new(AtomicUsize::new(0));
+    let losing = is_losing.clone();
+    let endpoint = before(&moto, move |head, body, server| {
+        let answer = forward(head, body, server);
+        let is_lost = losing.load(Ordering::SeqCst) > 0 && !head.starts_with("GET");
+        if is_lost { Vec::new() } else { answer }
+    });
+    let temporary = tempfile::tempdir().unwrap();
+    let data = temporary.path();
+    let mut command = program();
+    command.envs(moto.settings()).env("AWS_ENDPOINT_URL_S3", &endpoint);
+    let args = ["--replica", "s3://ledger/unit", "--replica-interval-ms", "100", "--log", "error"];
+    let mut app = TestApp::start_as(command, data, &args).await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    for n in 0..60 {
+        // Lost for a second, found for a second.
+        is_losing.store(usize::from(n / 10 % 2 == 1), Ordering::SeqCst);
+        let body = serde_json::json!({ "email": format!("p{n}@example.org"), "display_name": "P" });
+        assert_eq!(app.ask("POST /api/people", &owner, body).await.status, 201);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    is_losing.store(0, Ordering::SeqCst);
+    let start = Instant::now();
+    loop {
+        let listed = app.ask("GET /api/backups", &owner, serde_json::Value::Null).await.body;
+        let state = &listed["replica"]["state"];
+        assert_ne!(state["is"], "refused", "{state}");
+        if state["is"] == "current" {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{state}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.stop(), Some(0));
+
+    let other = tempfile::tempdir().unwrap();
+    let mut restore = program();
+    restore.envs(moto.settings()).args(["restore", "--from", "s3://ledger/unit", "--data"]).arg(other.path());
+    let restored = restore.output().unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let people = ashlar_ok(other.path(), &["user", "list"]);
+    assert_eq!(people.lines().filter(|line| line.contains("@example.org")).count(), 61, "{people}");
 }
 
 /// A file for Litestream that names `database` and its replica at `s3://ledger/PREFIX`.
