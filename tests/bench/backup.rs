@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use super::unit::{self, Server};
-use super::{Table, load};
+use super::{Table, load::Steady, process};
 
 const WRITES_A_SECOND: u32 = 500;
 /// Long enough that one write in a thousand is several.
@@ -24,7 +23,7 @@ pub fn backup(table: &mut Table, long: bool) {
     for &mb in sizes {
         let folder = tempfile::tempdir().expect("a folder");
         let token = unit::owner(folder.path());
-        fill(&folder.path().join("ashlar.db"), mb * 1_000_000);
+        unit::fill(&folder.path().join("ashlar.db"), mb * 1_000_000);
         copying(table, mb, folder.path(), &token);
         meanwhile(table, mb, folder.path(), &token);
     }
@@ -33,7 +32,7 @@ pub fn backup(table: &mut Table, long: bool) {
 /// The copying against `cp` with fsync of the same file, by turns, while others write.
 fn copying(table: &mut Table, mb: u64, folder: &Path, token: &str) {
     let server = Server::start(folder, &[]);
-    let load = Load::start(&server, token);
+    let load = Steady::start(&server, token, WRITES_A_SECOND);
     let kept = tempfile::tempdir().expect("a folder");
     let (mut cp, mut copying, mut checking, mut packing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -63,11 +62,11 @@ fn copying(table: &mut Table, mb: u64, folder: &Path, token: &str) {
 fn meanwhile(table: &mut Table, mb: u64, folder: &Path, token: &str) {
     let server = Server::start(folder, &[]);
     // What the server itself needs for 500 writes a second, once.
-    Load::start(&server, token).stop_after(PHASE / 4);
-    let calm = Load::start(&server, token).stop_after(PHASE);
+    Steady::start(&server, token, WRITES_A_SECOND).stop_after(PHASE / 4);
+    let calm = Steady::start(&server, token, WRITES_A_SECOND).stop_after(PHASE);
 
     let kept = tempfile::tempdir().expect("a folder");
-    let load = Load::start(&server, token);
+    let load = Steady::start(&server, token, WRITES_A_SECOND);
     let start = Instant::now();
     while start.elapsed() < PHASE {
         let target = kept.path().join("cp");
@@ -79,7 +78,7 @@ fn meanwhile(table: &mut Table, mb: u64, folder: &Path, token: &str) {
     // Only here: until then the writer's own cache has filled.
     let before_mb = server.memory_mb();
     let most_mb = Peak::start(&server);
-    let load = Load::start(&server, token);
+    let load = Steady::start(&server, token, WRITES_A_SECOND);
     let start = Instant::now();
     let mut backups = 0;
     while start.elapsed() < PHASE {
@@ -122,58 +121,6 @@ fn copy_with_cp(from: &Path, to: &Path) -> Duration {
     start.elapsed()
 }
 
-/// Fills the unit's database with entries of the audit trail, up to so many bytes.
-fn fill(path: &Path, bytes: u64) {
-    const BATCH: i64 = 10_000;
-    let connection = Connection::open(path).expect("a database");
-    connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 4000").expect("set");
-    let mut next: i64 = 0;
-    while fs::metadata(path).expect("a file").len() < bytes {
-        connection
-            .execute(
-                r#"INSERT INTO audit_entries (id, at, actor, via, request, action, subject, person, "before", "after")
-                   WITH RECURSIVE n (i) AS (VALUES (?1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + ?2 - 1)
-                   SELECT unhex(printf('%032x', i)), i, NULL, 'system', NULL, 'filled', unhex(printf('%032x', i)), NULL,
-                          NULL, '"' || hex(randomblob(300)) || '"' FROM n"#,
-                (next, BATCH),
-            )
-            .expect("filled");
-        next += BATCH;
-    }
-    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
-}
-
-/// Writes at a steady pace, on a thread of its own.
-struct Load {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<load::Answers>,
-}
-
-impl Load {
-    fn start(server: &Server, token: &str) -> Load {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (address, token, it) = (server.address, token.to_owned(), stop.clone());
-        // Addresses of their own for each load.
-        let first = uuid::Uuid::now_v7().as_u128() as u64 >> 8;
-        let thread = std::thread::spawn(move || {
-            load::paced(address, WRITES_A_SECOND, &it, move |n| {
-                load::post("/api/people", Some(&token), &unit::body(first.wrapping_add(n)))
-            })
-        });
-        Load { stop, thread }
-    }
-
-    fn stop(self) -> load::Answers {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the load went through")
-    }
-
-    fn stop_after(self, time: Duration) -> load::Answers {
-        std::thread::sleep(time);
-        self.stop()
-    }
-}
-
 /// The most memory that a server holds meanwhile, in MB.
 struct Peak {
     stop: Arc<AtomicBool>,
@@ -187,7 +134,7 @@ impl Peak {
         let thread = std::thread::spawn(move || {
             let mut most: f64 = 0.0;
             while !it.load(Ordering::Relaxed) {
-                most = most.max(unit::memory_mb(pid));
+                most = most.max(process::memory_mb(pid));
                 std::thread::sleep(Duration::from_millis(20));
             }
             most

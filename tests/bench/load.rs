@@ -1,20 +1,37 @@
 //! A client that makes as little work as it can: prepared requests, answers read by their length.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::unit::{self, Server};
+
 /// What a load was answered with.
 pub struct Answers {
     pub per_second: f64,
     /// In microseconds, in order.
     latencies_us: Vec<u32>,
+    /// Of a paced load, when each request was answered.
+    pub answered: Vec<(u64, Instant)>,
 }
 
 impl Answers {
+    /// Several loads as one.
+    pub fn all(loads: Vec<Answers>) -> Answers {
+        let per_second = loads.iter().map(|load| load.per_second).sum::<f64>() / loads.len() as f64;
+        let (mut latencies_us, mut answered) = (Vec::new(), Vec::new());
+        for load in loads {
+            latencies_us.extend(load.latencies_us);
+            answered.extend(load.answered);
+        }
+        latencies_us.sort_unstable();
+        Answers { per_second, latencies_us, answered }
+    }
+
     pub fn percentile_us(&self, percent: f64) -> f64 {
         let at = (self.latencies_us.len() as f64 * percent / 100.0) as usize;
         self.latencies_us.get(at.min(self.latencies_us.len().saturating_sub(1))).copied().unwrap_or(0).into()
@@ -59,7 +76,7 @@ pub fn run(
         }
         let per_second = latencies_us.len() as f64 / start.elapsed().as_secs_f64();
         latencies_us.sort_unstable();
-        Answers { per_second, latencies_us }
+        Answers { per_second, latencies_us, answered: Vec::new() }
     })
 }
 
@@ -80,7 +97,7 @@ pub fn paced(
             async move {
                 let mut stream = TcpStream::connect(server).await.expect("a connection");
                 stream.set_nodelay(true).expect("no delay");
-                let (mut latencies, mut buffer) = (Vec::new(), Vec::with_capacity(64 * 1024));
+                let (mut answered, mut buffer) = (Vec::new(), Vec::with_capacity(64 * 1024));
                 for n in (connection..).step_by(CONNECTIONS as usize) {
                     let due = start + Duration::from_secs_f64(n as f64 / f64::from(per_second));
                     tokio::time::sleep_until(due).await;
@@ -89,16 +106,48 @@ pub fn paced(
                     }
                     stream.write_all(&request(n)).await.expect("sent");
                     answer(&mut stream, &mut buffer).await;
-                    latencies.push(due.elapsed().as_micros() as u32);
+                    answered.push((n, due.elapsed(), Instant::now()));
                 }
-                latencies
+                answered
             }
         };
         let all = futures_util::future::join_all((0..CONNECTIONS).map(one)).await;
-        let mut latencies_us: Vec<u32> = all.into_iter().flatten().collect();
+        let per_second = all.iter().flatten().count() as f64 / start.elapsed().as_secs_f64();
+        let mut latencies_us: Vec<u32> = all.iter().flatten().map(|(_, took, _)| took.as_micros() as u32).collect();
         latencies_us.sort_unstable();
-        Answers { per_second: latencies_us.len() as f64 / start.elapsed().as_secs_f64(), latencies_us }
+        let answered = all.into_iter().flatten().map(|(n, _, at)| (n, at)).collect();
+        Answers { per_second, latencies_us, answered }
     })
+}
+
+/// Adds people at a steady pace, on a thread of its own.
+pub struct Steady {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Answers>,
+    /// The number of the person whom the first request adds.
+    pub first: u64,
+}
+
+impl Steady {
+    pub fn start(server: &Server, token: &str, per_second: u32) -> Steady {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (address, token, it) = (server.address, token.to_owned(), stop.clone());
+        // Addresses of their own for each load.
+        let first = uuid::Uuid::now_v7().as_u128() as u64 >> 8;
+        let request = move |n| post("/api/people", Some(&token), &unit::body(first.wrapping_add(n)));
+        let thread = std::thread::spawn(move || paced(address, per_second, &it, request));
+        Steady { stop, thread, first }
+    }
+
+    pub fn stop(self) -> Answers {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the load went through")
+    }
+
+    pub fn stop_after(self, time: Duration) -> Answers {
+        std::thread::sleep(time);
+        self.stop()
+    }
 }
 
 /// Reads one answer, which must be a success.

@@ -4,6 +4,8 @@
 
 mod backup;
 mod load;
+mod process;
+mod replica;
 mod unit;
 
 use std::fmt::Write as _;
@@ -15,7 +17,7 @@ use ashlar::platform::auth::{Password, Role};
 use ashlar::platform::error::Error;
 use ashlar::platform::ids::UserId;
 use ashlar::use_cases::add_person::add_person;
-use rustix::process::{self, Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use unit::Server;
 
@@ -27,10 +29,16 @@ const ROUND: Duration = Duration::from_secs(2);
 type Part = fn(&mut Table, bool);
 
 fn main() {
-    let long = std::env::args().any(|arg| arg == "--long");
-    let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [what, from, to] = &arguments[..]
+        && what == replica::FETCH
+    {
+        return replica::fetch(from, to.as_ref());
+    }
+    let long = arguments.iter().any(|arg| arg == "--long");
+    let only = arguments.iter().find(|arg| !arg.starts_with('-'));
     let mut table = Table::default();
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("writes", writes),
         ("durability", durability),
         ("reads", reads),
@@ -39,9 +47,10 @@ fn main() {
         ("growth", growth),
         ("footprint", footprint),
         ("backup", backup::backup),
+        ("replica", replica::replica),
     ];
     for (name, part) in parts {
-        if only.as_deref().is_none_or(|only| only == name) {
+        if only.is_none_or(|only| only == name) {
             eprintln!("{name} …");
             part(&mut table, long);
         }
@@ -149,7 +158,7 @@ fn durability(table: &mut Table, _: bool) {
     // strace passes the signal on and writes its counts when the program has ended.
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid())).expect("its children");
     let child = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
-    process::kill_process(child, Signal::TERM).expect("kill");
+    kill_process(child, Signal::TERM).expect("kill");
     server.wait();
     let text = std::fs::read_to_string(&counts).expect("strace's counts");
     let fsyncs: f64 = text

@@ -14,7 +14,10 @@ use ashlar::platform::config::{Options, Settings};
 use ashlar::platform::db::{self, Database, Folder};
 use ashlar::use_cases::App;
 use ashlar::use_cases::add_person::{AddPerson, add_person_blocking};
-use rustix::process::{self, Pid, Signal};
+use rusqlite::Connection;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::process;
 
 /// The program, serving a folder.
 pub struct Server {
@@ -82,7 +85,7 @@ impl Server {
 
     /// Memory of the process in MB: what of it is in use now.
     pub fn memory_mb(&self) -> f64 {
-        memory_mb(self.pid())
+        process::memory_mb(self.pid())
     }
 
     pub fn pid(&self) -> u32 {
@@ -90,20 +93,13 @@ impl Server {
     }
 
     pub fn stop(self) {
-        process::kill_process(Pid::from_child(&self.child), Signal::TERM).expect("kill");
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("kill");
         self.wait();
     }
 
     pub fn wait(mut self) {
         self.child.wait().expect("it stops");
     }
-}
-
-/// Memory of a process in MB: what of it is in use now.
-pub fn memory_mb(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
 }
 
 /// A unit in this process.
@@ -117,11 +113,15 @@ pub fn open(folder: &Path) -> App {
 }
 
 pub fn form(number: u64) -> AddPerson {
-    AddPerson { email: format!("p{number}@bench.example"), display_name: name(number), currency: None }
+    AddPerson { email: email(number), display_name: name(number), currency: None }
 }
 
 pub fn body(number: u64) -> String {
-    format!(r#"{{"email":"p{number}@bench.example","display_name":"{}"}}"#, name(number))
+    format!(r#"{{"email":"{}","display_name":"{}"}}"#, email(number), name(number))
+}
+
+pub fn email(number: u64) -> String {
+    format!("p{number}@bench.example")
 }
 
 /// Two words of a few thousand, so that searches and indexes see what a real list looks like.
@@ -146,6 +146,27 @@ pub fn seed(app: &App, from: u64, wanted: u64) {
             });
         }
     });
+}
+
+/// Fills the unit's database with entries of the audit trail, up to so many bytes.
+pub fn fill(path: &Path, bytes: u64) {
+    const BATCH: i64 = 10_000;
+    let connection = Connection::open(path).expect("a database");
+    connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 4000").expect("set");
+    let mut next: i64 = 0;
+    while std::fs::metadata(path).expect("a file").len() < bytes {
+        connection
+            .execute(
+                r#"INSERT INTO audit_entries (id, at, actor, via, request, action, subject, person, "before", "after")
+                   WITH RECURSIVE n (i) AS (VALUES (?1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + ?2 - 1)
+                   SELECT unhex(printf('%032x', i)), i, NULL, 'system', NULL, 'filled', unhex(printf('%032x', i)), NULL,
+                          NULL, '"' || hex(randomblob(300)) || '"' FROM n"#,
+                (next, BATCH),
+            )
+            .expect("filled");
+        next += BATCH;
+    }
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
 }
 
 /// An owner of the unit in `folder`, and their token; made by the program itself.

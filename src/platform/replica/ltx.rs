@@ -16,6 +16,8 @@ use crate::platform::clock::Time;
 const MAGIC: &[u8; 4] = b"LTX1";
 pub const HEADER: usize = 100;
 const TRAILER: usize = 16;
+/// Bytes of an index that are read at once.
+const INDEX_PIECE: u64 = 64 * 1024;
 /// Checksums of the whole database are not tracked; 0.5.17 rejects files that do.
 const NO_TRACKING: u32 = 0x2;
 /// Where the WAL's first frame is. A sidecar that takes over loops on an error where this is 0.
@@ -240,17 +242,22 @@ impl<R: Read> Decoder<R> {
     /// The index, of which only the checksum matters here, and the trailer.
     fn end(&mut self) -> io::Result<()> {
         // Three numbers of at most 10 bytes a frame.
-        let most = 30 * u64::from(self.frames) + 9 + TRAILER as u64;
-        let mut rest = Vec::new();
-        (&mut self.from).take(most + 1).read_to_end(&mut rest)?;
-        let index_end =
-            rest.len().checked_sub(TRAILER + 8).ok_or_else(|| cut_off(io::ErrorKind::UnexpectedEof.into()))?;
+        let most = 30 * u64::from(self.frames) + 1;
+        // It grows with the database: only the end of what was read is kept, which may be the trailer.
+        let (mut index, mut rest) = (0, Vec::new());
+        while index <= most && (&mut self.from).take(INDEX_PIECE).read_to_end(&mut rest)? > 0 {
+            let piece = rest.len().saturating_sub(8 + TRAILER);
+            self.crc.update(&rest[..piece]);
+            rest.drain(..piece);
+            index += piece as u64;
+        }
+        let rest: [u8; 8 + TRAILER] = rest.try_into().map_err(|_| cut_off(io::ErrorKind::UnexpectedEof.into()))?;
         let u64_at = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| rest[at + i]));
-        if u64_at(index_end) != index_end as u64 {
+        if index > most || u64_at(0) != index {
             return Err(wrong("its index is cut off, or something stands after its end"));
         }
-        self.crc.update(&rest[..index_end + 16]);
-        let checksum = u64_at(index_end + 16);
+        self.crc.update(&rest[..16]);
+        let checksum = u64_at(16);
         if checksum != self.crc.clone().finalize() | 1 << 63 {
             return Err(wrong("its checksum is wrong"));
         }
@@ -358,6 +365,24 @@ mod tests {
         encoder.page(1, &[0; 512]).unwrap();
 
         assert!(encoder.finish().unwrap_err().to_string().contains("2 pages"));
+    }
+
+    #[test]
+    fn an_index_that_is_read_in_pieces_is_checked_to_its_end() {
+        let pages: Pages = (1..=20_000).map(|number| (number, vec![number as u8; 512])).collect();
+        let bytes = encode(header(20_000, 4, 9), &pages);
+        let trailer = bytes.len() - TRAILER;
+        let index = u64::from_be_bytes(bytes[trailer - 8..trailer].try_into().unwrap()) as usize;
+        assert!(index as u64 > INDEX_PIECE);
+
+        assert_eq!(decode(&bytes).unwrap().1, pages);
+        for at in [trailer - 8 - index, trailer - 9 - index / 2, trailer - 9, trailer - 1, bytes.len() - 1] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(decode(&flipped).is_err(), "byte {at} may be flipped");
+            assert!(decode(&bytes[..at]).is_err(), "{at} bytes are enough");
+        }
+        assert!(decode(&[&bytes[..], &[0; 1 << 20]].concat()).is_err());
     }
 
     proptest! {

@@ -1,8 +1,10 @@
 //! A state of the database, out of a replica.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::listing::{Listing, Until};
 use super::ltx::{Decoder, lock_page};
@@ -10,9 +12,13 @@ use super::place::Place;
 use super::txid::{LtxFile, Txid};
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
+use crate::platform::files;
 
 /// Pages that stand side by side are written together, up to so many bytes.
 const RUN_BYTES: usize = 1 << 20;
+/// So much is brought to the disk at once, while the next is decoded. Never much more than twice that waits there: the
+/// commits of a unit that serves meanwhile would have to wait with it.
+const PIECE_BYTES: usize = 8 << 20;
 
 /// Which state was restored.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -39,26 +45,51 @@ pub fn restore(place: &dyn Place, until: Until, target: &Path, progress: &mut dy
     let file = File::create_new(target).map_err(failed)?;
     let restored = apply_all(place, &chain, file, progress);
     if restored.is_err() {
-        crate::platform::files::remove_database(target);
+        files::remove_database(target);
     }
     restored
 }
 
 fn apply_all(place: &dyn Place, chain: &[LtxFile], file: File, progress: &mut dyn FnMut(u64, u64)) -> Result<State> {
+    let failed = |e| files::failed("writing the restored database", e);
+    std::thread::scope(|scope| {
+        let (written, to_sync) = sync_channel(0);
+        let syncer = scope.spawn(|| sync_each(&file, to_sync));
+        let mut target =
+            Target { file: &file, page_size: 0, pages: 0, run: Vec::new(), run_at: 0, unsynced: 0, written };
+        let applied = apply_each(place, chain, &mut target, progress);
+        let finished = target.finish();
+        // It was told to: else a fault of the disk would be known to it alone.
+        syncer.join().unwrap_or_else(|_| Err(io::Error::other("syncing panicked"))).map_err(failed)?;
+        let state = applied?;
+        finished.and_then(|()| file.sync_all()).map_err(failed)?;
+        Ok(state)
+    })
+}
+
+/// Brings each piece to the disk; ends when nothing is written any more, or at the first failure.
+fn sync_each(file: &File, written: Receiver<()>) -> io::Result<()> {
+    written.iter().try_for_each(|()| file.sync_data())
+}
+
+fn apply_each(
+    place: &dyn Place,
+    chain: &[LtxFile],
+    target: &mut Target,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<State> {
     let total = chain.iter().map(|file| file.bytes).sum();
     let mut before = 0;
-    let mut target = Target { file, page_size: 0, pages: 0, run: Vec::new(), run_at: 0 };
     let mut state = None;
     for one in chain {
         let read = &mut |bytes| progress(before + bytes, total);
-        let timestamp = apply(place, one, &mut target, read).map_err(|e| match e.kind() {
+        let timestamp = apply(place, one, target, read).map_err(|e| match e.kind() {
             io::ErrorKind::StorageFull => Error::DiskFull,
             _ => Error::Internal(format!("{}, {}: {e}", place.shown(), one.name)),
         })?;
         before += one.bytes;
         state = Some(State { txid: one.name.max, timestamp, files: chain.len() });
     }
-    target.finish().map_err(|e| Error::internal("writing the restored database", e))?;
     state.ok_or_else(|| Error::Internal("the replica has no such state".into()))
 }
 
@@ -85,17 +116,21 @@ fn apply(place: &dyn Place, one: &LtxFile, target: &mut Target, read: &mut dyn F
 }
 
 /// The database as it grows.
-struct Target {
-    file: File,
+struct Target<'a> {
+    file: &'a File,
     /// 0 before the first file.
     page_size: u32,
     pages: u32,
     /// Pages that stand side by side, and where the first belongs.
     run: Vec<u8>,
     run_at: u64,
+    /// Bytes that were written since the last piece.
+    unsynced: usize,
+    /// Takes a piece once the one before is on the disk.
+    written: SyncSender<()>,
 }
 
-impl Target {
+impl Target<'_> {
     fn begin(&mut self, page_size: u32) -> io::Result<()> {
         if self.page_size != 0 && self.page_size != page_size {
             return Err(wrong(format!("its pages have {page_size} bytes, those before it {}", self.page_size)));
@@ -115,19 +150,20 @@ impl Target {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if !self.run.is_empty() {
-            self.file.seek(SeekFrom::Start(self.run_at))?;
-            self.file.write_all(&self.run)?;
-            self.run.clear();
+        self.file.write_all_at(&self.run, self.run_at)?;
+        self.unsynced += self.run.len();
+        self.run.clear();
+        if self.unsynced >= PIECE_BYTES {
+            self.unsynced = 0;
+            self.written.send(()).map_err(|_| io::Error::other("what was written could not be synced"))?;
         }
         Ok(())
     }
 
-    /// Cuts off what a later state no longer has, and brings all to the disk.
+    /// Cuts off what a later state no longer has.
     fn finish(mut self) -> io::Result<()> {
         self.flush()?;
-        self.file.set_len(u64::from(self.pages) * u64::from(self.page_size))?;
-        self.file.sync_all()
+        self.file.set_len(u64::from(self.pages) * u64::from(self.page_size))
     }
 }
 
@@ -153,4 +189,71 @@ impl<R: Read> Read for Counted<'_, R> {
 
 fn wrong(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::ltx::{Encoder, Header};
+    use super::super::place;
+    use super::super::txid::{LtxName, SNAPSHOTS};
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    /// A file whose page `n` holds what `content` says.
+    fn put(place: &dyn Place, name: LtxName, pages: u32, numbers: impl Iterator<Item = u32>, content: fn(u32) -> u8) {
+        let header = Header {
+            page_size: PAGE as u32,
+            pages,
+            min: name.min,
+            max: name.max,
+            timestamp: Time::from_ms(name.max.0 as i64),
+        };
+        let mut encoder = Encoder::new(Vec::new(), header).unwrap();
+        numbers.for_each(|number| encoder.page(number, &[content(number); PAGE]).unwrap());
+        let mut upload = place.create(name, header.timestamp).unwrap();
+        upload.write_all(&encoder.finish().unwrap().1).unwrap();
+        upload.finish().unwrap();
+    }
+
+    #[test]
+    fn a_state_of_several_pieces_is_whole_and_later_pages_win() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place::at(&format!("file://{}/replica", folder.path().display())).unwrap();
+        let pages = (3 * PIECE_BYTES / PAGE) as u32;
+        put(&*place, LtxName::new(SNAPSHOTS, Txid(1), Txid(5)), pages, 1..=pages, |number| number as u8);
+        put(&*place, LtxName::new(0, Txid(6), Txid(6)), pages - 7, (3..=pages - 7).step_by(1000), |_| 255);
+
+        let target = folder.path().join("restored.db");
+        let state = restore(&*place, Until::End, &target, &mut |_, _| {}).unwrap();
+
+        assert_eq!((state.txid, state.files), (Txid(6), 2));
+        let restored = std::fs::read(&target).unwrap();
+        assert_eq!(restored.len(), (pages - 7) as usize * PAGE);
+        for (page, number) in restored.chunks(PAGE).zip(1..) {
+            let wanted = if number % 1000 == 3 { 255 } else { number as u8 };
+            assert!(page.iter().all(|byte| *byte == wanted), "page {number}");
+        }
+    }
+
+    #[test]
+    fn of_a_damaged_file_nothing_is_left_however_much_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place::at(&format!("file://{}/replica", folder.path().display())).unwrap();
+        let pages = (3 * PIECE_BYTES / PAGE) as u32;
+        let name = LtxName::new(SNAPSHOTS, Txid(1), Txid(5));
+        put(&*place, name, pages, 1..=pages, |number| number as u8);
+        let file = folder.path().join(format!("replica/ltx/9/{}", name.file_name()));
+        let mut bytes = std::fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+
+        let target = folder.path().join("restored.db");
+        let error = restore(&*place, Until::End, &target, &mut |_, _| {}).unwrap_err();
+
+        assert!(error.to_string().contains("checksum"), "{error}");
+        assert!(!target.exists());
+    }
 }
