@@ -116,7 +116,11 @@ fn fill(folder: &Folder, schema: &Schema, source: &Source) -> Result<Staged> {
 /// The restored unit must go on beyond what its replica has seen of it.
 fn epoch_of_replica(settings: &Settings, backup: &App) -> i64 {
     let ReplicaSettings::Ours { url, .. } = &settings.replica else { return 0 };
-    Mark::epoch_at(url, backup.platform.database.unit().id).unwrap_or_else(|error| {
+    let found = Mark::epoch_at(url, backup.platform.database.unit().id);
+    if found.as_ref().is_ok_and(|epoch| *epoch > 0) {
+        eprintln!("{url} goes on with what is restored; any other server of this unit loses its replica by that");
+    }
+    found.unwrap_or_else(|error| {
         eprintln!(
             "the replica can't be looked at ({error}); should it be refused later, `ashlar replica take-over` helps"
         );

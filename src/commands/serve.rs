@@ -300,7 +300,12 @@ async fn background(app: App) {
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
-            _ = upkeep.tick() => telemetry::upkeep(),
+            _ = upkeep.tick() => {
+                telemetry::upkeep();
+                if let Some(replica) = app.platform.replica.get() {
+                    replica.watch();
+                }
+            }
             _ = sweep.tick() => {
                 let auth = app.platform.auth.clone();
                 let swept = app.platform.database.write("sweep", Actor::system(), move |work| {

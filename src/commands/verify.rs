@@ -55,7 +55,7 @@ impl Verify {
                 show(&contents)?;
                 print(format!("  txid     {}, taken {}, made of {} files", state.txid, state.timestamp, state.files))?;
                 let oldest = range.oldest().map_or(String::new(), |file| {
-                    format!("; states back to TXID {} of {} can be restored", file.name.max, file.timestamp)
+                    format!(", back to TXID {} of {}; only the newest state was tried", file.name.max, file.timestamp)
                 });
                 print(format!("  replica  {} files, {} bytes{oldest}", range.len(), range.bytes()))
             }

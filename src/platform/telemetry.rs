@@ -66,6 +66,9 @@ pub fn render(platform: &Platform) -> String {
     for (what, total) in totals {
         metrics::counter!("ashlar_connections_total", "what" => what).absolute(total.load(Relaxed));
     }
+    if let Some(replica) = platform.replica.get() {
+        replica.watch();
+    }
     metrics::gauge!("ashlar_write_queue_length").set(database.queue_length() as f64);
     FIGURES.get().map(PrometheusHandle::render).unwrap_or_default()
 }

@@ -317,9 +317,14 @@ fn round(app: &App) -> Result<Duration> {
     Ok(soonest(&[LOOK], [settings.every, settings.drill_every]).max(Duration::from_millis(500)))
 }
 
-/// Tries what is due to be tried.
+/// Tries what is due to be tried; that one could not be restored does not keep the other from being tried.
 fn drills(app: &App) -> Result<()> {
-    try_replica(app)?;
+    let replica = try_replica(app);
+    try_backup(app)?;
+    replica
+}
+
+fn try_backup(app: &App) -> Result<()> {
     let database = &app.platform.database;
     let proof = database.read_blocking("drill", |snapshot| backup::last_proof(snapshot, Kind::Backup))?;
     gauge_of(Kind::Backup, proof.as_ref());

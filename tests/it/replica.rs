@@ -32,6 +32,7 @@ const QUICK: Schedule = Schedule {
     snapshot: Duration::from_secs(2),
     keep_increments: Duration::from_secs(3600),
     keep: Duration::from_secs(3600),
+    look: Duration::from_millis(300),
 };
 
 /// A unit in this process, with a replica.
@@ -98,6 +99,15 @@ impl Unit {
 
     pub fn close(self) {
         self.replica().close();
+    }
+
+    /// What is restored afterwards must be what it held.
+    fn close_and_restore(self, url: &str, temporary: &TempDir) {
+        let wanted = self.digest();
+        self.close();
+        let target = temporary.path().join("restored-at-the-end.db");
+        restore(url, Until::End, &target).unwrap();
+        assert_eq!(digest(&target), wanted);
     }
 }
 
@@ -386,11 +396,7 @@ fn two_copies_of_a_unit_never_share_a_replica() {
     let unit = Unit::open(&data, &url, QUICK);
     unit.add("cid");
     unit.settle();
-    let wanted = unit.digest();
-    unit.close();
-    let target = temporary.path().join("restored.db");
-    restore(&url, Until::End, &target).unwrap();
-    assert_eq!(digest(&target), wanted);
+    unit.close_and_restore(&url, &temporary);
 }
 
 #[test]
@@ -433,11 +439,7 @@ fn a_place_whose_disk_is_gone_is_not_begun_anew_in_an_empty_folder() {
     fs::rename(&away, &place).unwrap();
     unit.settle();
 
-    let wanted = unit.digest();
-    unit.close();
-    let target = temporary.path().join("restored.db");
-    restore(&url, Until::End, &target).unwrap();
-    assert_eq!(digest(&target), wanted);
+    unit.close_and_restore(&url, &temporary);
 }
 
 #[test]
@@ -468,11 +470,7 @@ fn a_place_that_can_t_be_reached_is_caught_up_with() {
     fs::rename(&away, &place).unwrap();
     unit.settle();
 
-    let wanted = unit.digest();
-    unit.close();
-    let target = temporary.path().join("restored.db");
-    restore(&url, Until::End, &target).unwrap();
-    assert_eq!(digest(&target), wanted);
+    unit.close_and_restore(&url, &temporary);
     // Nothing was piled up here meanwhile but what SQLite keeps itself.
     assert!(kept < 60_000_000, "{kept} bytes in the unit's folder");
 }
@@ -628,6 +626,52 @@ fn damaged_missing_and_misnamed_files_are_refused_and_replaced_by_a_new_snapshot
 }
 
 #[test]
+fn files_that_somebody_removes_are_missed_and_replaced_by_a_snapshot() {
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
+    let never = Duration::from_secs(3600);
+    let unit = Unit::open(&data, &url, Schedule { merges: [Duration::from_millis(100), never, never], ..QUICK });
+    for n in 0..3 {
+        unit.add(&format!("p{n}"));
+        unit.settle();
+    }
+    // Nothing leads to the newest state then; and the first try to make a snapshot fails.
+    for level in [0, 1, 9] {
+        fs::remove_dir_all(place.join(format!("ltx/{level}"))).unwrap();
+    }
+    fs::write(place.join("ltx/9"), "no folder").unwrap();
+    unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+    std::thread::sleep(Duration::from_millis(500));
+    fs::remove_file(place.join("ltx/9")).unwrap();
+
+    unit.wait_for("current", |state| *state == State::Current);
+    unit.close_and_restore(&url, &temporary);
+}
+
+#[test]
+fn a_record_that_was_lost_costs_a_copy_and_not_the_replica() {
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
+    let unit = Unit::open(&data, &url, QUICK);
+    unit.add("ann");
+    unit.settle();
+    unit.close();
+    fs::write(data.join("replica.json"), "").unwrap();
+
+    let unit = Unit::open(&data, &url, QUICK);
+    unit.add("bob");
+    unit.settle();
+    unit.close_and_restore(&url, &temporary);
+
+    // But where nothing is left of a replica that was written to, a disk may not be mounted.
+    fs::rename(&place, temporary.path().join("away")).unwrap();
+    let unit = Unit::open(&data, &url, QUICK);
+    let state = unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+    assert!(format!("{state:?}").contains("mount the disk"), "{state:?}");
+    unit.close();
+}
+
+#[test]
 fn a_full_place_changes_nothing_and_leaves_nothing() {
     let temporary = tempfile::tempdir().unwrap();
     let (data, place) = (temporary.path().join("data"), temporary.path().join("small"));
@@ -717,6 +761,7 @@ const BRISK: Schedule = Schedule {
     snapshot: Duration::from_secs(1),
     keep_increments: Duration::from_secs(1),
     keep: Duration::from_secs(3),
+    look: Duration::from_millis(100),
 };
 
 #[test]

@@ -34,6 +34,7 @@ fn every_state_that_is_kept_can_be_restored_whatever_happened_meanwhile() {
         snapshot: Duration::from_secs(3),
         keep_increments: Duration::from_secs(4),
         keep: Duration::from_secs(12),
+        look: Duration::from_secs(1),
     };
     let temporary = tempfile::tempdir().unwrap();
     let (data, target) = (temporary.path().join("data"), temporary.path().join("restored.db"));

@@ -176,7 +176,8 @@ impl Changes {
         noted
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    /// Nothing is noted any more.
+    pub fn is_stopped(&self) -> bool {
         self.state().pin.is_none()
     }
 

@@ -41,6 +41,14 @@ impl Listing {
         self.files.remove(&name);
     }
 
+    pub fn names(&self) -> impl Iterator<Item = LtxName> {
+        self.files.keys().copied()
+    }
+
+    pub fn has(&self, name: LtxName) -> bool {
+        self.files.contains_key(&name)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }

@@ -48,7 +48,7 @@ use sync::{Shared, Sync};
 use upkeep::Upkeep;
 
 /// A place that can't be reached is asked again after so long, at the earliest.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY: Duration = Duration::from_millis(500);
 
 /// A replica that was asked for, before the database is open.
 pub struct Planned {
@@ -121,6 +121,11 @@ impl Replica {
         self.shared.status.report()
     }
 
+    /// Publishes its figures, and warns where it lags. Call it every few seconds.
+    pub fn watch(&self) {
+        self.shared.status.watch();
+    }
+
     pub fn place(&self) -> &dyn Place {
         &*self.shared.place
     }
@@ -156,6 +161,7 @@ fn replicate(
     snapshots: std::sync::mpsc::SyncSender<sync::Fixed>,
     stop: &Receiver<()>,
 ) -> Option<Record> {
+    let mut failures = 0;
     let refused = loop {
         match Sync::begin(shared, record.clone(), epoch, snapshots.clone()) {
             Ok(sync) => match sync.run(schedule.interval, stop) {
@@ -165,7 +171,8 @@ fn replicate(
             Err(Refusal::NotNow(error)) => shared.status.failed(&error.to_string()),
             Err(never) => break never,
         }
-        if !matches!(stop.recv_timeout(schedule.interval.max(RETRY)), Err(RecvTimeoutError::Timeout)) {
+        failures += 1;
+        if !matches!(stop.recv_timeout(sync::pause(RETRY, failures)), Err(RecvTimeoutError::Timeout)) {
             return None;
         }
     };

@@ -20,8 +20,10 @@ use crate::platform::files;
 
 /// Beside the levels; Litestream ignores it.
 const MARK: &str = "ashlar.json";
-/// In the unit's folder.
+/// In the unit's folder: how far it is. It changes each second, and is not brought to the disk each time.
 const RECORD: &str = "replica.json";
+/// In the unit's folder: which instance this is. Written once; if it were lost, the replica would be refused.
+const INSTANCE: &str = "replica-instance.json";
 
 /// Who writes to a replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +96,9 @@ impl Record {
             Err(e) => return Err(Error::internal(&format!("reading {}", path.display()), e)),
         };
         let kept = kept.filter(|record| record.inode == inode && record.replica == replica);
-        let instance = kept.as_ref().map_or_else(Uuid::new_v4, |record| record.instance);
+        let instance = instance(database, inode)
+            .map_err(|e| Error::internal(&format!("keeping {INSTANCE} beside {}", database.display()), e))?;
+        let kept = kept.filter(|record| record.instance == instance);
         Ok(kept.unwrap_or(Record { instance, inode, replica: replica.into(), head: None, attempt: None }))
     }
 
@@ -124,7 +128,14 @@ impl Record {
 impl Mark {
     pub fn read(place: &dyn Place) -> io::Result<Option<Mark>> {
         let Some(text) = place.read_note(MARK)? else { return Ok(None) };
-        let wrong = |e| io::Error::new(io::ErrorKind::InvalidData, format!("{MARK} can't be understood: {e}"));
+        let wrong = |e| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "{MARK} there can't be understood ({e}): if the replica is this unit's, remove that file and restart the server"
+                ),
+            )
+        };
         serde_json::from_slice(&text).map(Some).map_err(wrong)
     }
 
@@ -144,7 +155,7 @@ impl Mark {
             None if listing.is_empty() => return Ok(self.write(place).map(|()| false)?),
             // A sidecar's, which leaves no mark: only the database in it says whose it is.
             None => {
-                let (unit, epoch) = unit_in(place, database).map_err(|e| Refusal::Never(e.to_string()))?;
+                let (unit, epoch) = unit_in(place, database).map_err(io::Error::other)?;
                 Mark { unit, epoch, ..self.clone() }
             }
         };
@@ -193,6 +204,30 @@ impl Mark {
             Some(_) => Err(Refusal::Never(format!("another copy of this unit has taken over {}", place.shown()))),
         }
     }
+}
+
+/// Which instance this is: a folder on one machine, told from a copy of it by the database's inode.
+fn instance(database: &Path, inode: u64) -> io::Result<Uuid> {
+    #[derive(Serialize, Deserialize)]
+    struct Instance {
+        instance: Uuid,
+        inode: u64,
+    }
+
+    let path = database.with_file_name(INSTANCE);
+    let kept = match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice::<Instance>(&text).ok(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(e),
+    };
+    if let Some(kept) = kept.filter(|kept| kept.inode == inode) {
+        return Ok(kept.instance);
+    }
+    let new = Instance { instance: Uuid::new_v4(), inode };
+    let unfinished = files::unfinished(&path);
+    std::fs::write(&unfinished, serde_json::to_vec_pretty(&new)?)?;
+    files::put(&unfinished, &path)?;
+    Ok(new.instance)
 }
 
 /// Which unit's database the replica holds, and its epoch.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use super::txid::Txid;
 use crate::platform::clock::Time;
 
+/// A place that takes longer for an increment seems to hang.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
 /// A replica that lags longer is worth a warning.
 const WARN_AFTER: Duration = Duration::from_secs(60);
 
@@ -59,6 +61,10 @@ struct Inner {
     /// When it was last current; the start at first.
     current_at: Instant,
     warned: bool,
+    /// Since when an increment is being written.
+    writing: Option<Instant>,
+    /// What is wrong with what lies there, though it is written to.
+    damage: Option<String>,
 }
 
 impl State {
@@ -77,16 +83,46 @@ impl State {
 impl Status {
     pub fn new(place: String) -> Status {
         let report = Report { place, state: State::Starting, head: None, last_snapshot: None, files: 0, bytes: 0 };
-        Status { inner: Mutex::new(Inner { report, current_at: Instant::now(), warned: false }) }
+        Status {
+            inner: Mutex::new(Inner { report, current_at: Instant::now(), warned: false, writing: None, damage: None }),
+        }
     }
 
     pub fn report(&self) -> Report {
         let inner = self.inner();
         let mut report = inner.report.clone();
-        if let State::Behind { lag_seconds, .. } = &mut report.state {
-            *lag_seconds = inner.current_at.elapsed().as_secs();
-        }
+        let lag_seconds = inner.current_at.elapsed().as_secs();
+        let hangs = inner.writing.is_some_and(|since| since.elapsed() > HANGS_AFTER);
+        report.state = match (report.state, &inner.damage) {
+            (State::Behind { why, .. }, _) => State::Behind { lag_seconds, why },
+            (State::Current, _) if hangs => State::Behind { lag_seconds, why: "it takes long to answer".into() },
+            (State::Current, Some(why)) => State::Behind { lag_seconds, why: why.clone() },
+            (other, _) => other,
+        };
         report
+    }
+
+    /// Publishes the figures, and warns once where it lags. Call it every few seconds: nothing else tells of a write that
+    /// hangs.
+    pub fn watch(&self) {
+        let state = self.report().state;
+        let mut inner = self.inner();
+        let is_up = state == State::Current;
+        let lag = if is_up { Duration::ZERO } else { inner.current_at.elapsed() };
+        metrics::gauge!("ashlar_replica_up").set(if is_up { 1.0 } else { 0.0 });
+        metrics::gauge!("ashlar_replica_lag_seconds").set(lag.as_secs_f64());
+        if let State::Behind { why, .. } = &state
+            && lag > WARN_AFTER
+            && !inner.warned
+        {
+            inner.warned = true;
+            tracing::warn!(why, lag_s = lag.as_secs(), "the replica lags: what is lost with this disk now is lost");
+        }
+    }
+
+    /// An increment is about to be written.
+    pub fn writes(&self) {
+        self.inner().writing = Some(Instant::now());
     }
 
     /// All that was committed before `at` is in the replica.
@@ -95,35 +131,39 @@ impl Status {
         if inner.warned {
             tracing::info!(lag_s = inner.current_at.elapsed().as_secs(), "the replica has caught up");
         }
-        (inner.current_at, inner.warned) = (at, false);
-        inner.report.state = State::Current;
-        drop(inner);
-        metrics::gauge!("ashlar_replica_lag_seconds").set(0.0);
-        metrics::gauge!("ashlar_replica_up").set(1.0);
+        (inner.current_at, inner.warned, inner.writing) = (at, false, None);
+        if !matches!(inner.report.state, State::Refused { .. }) {
+            inner.report.state = State::Current;
+        }
     }
 
     /// It could not be written to; it is tried again.
     pub fn failed(&self, why: &str) {
         let mut inner = self.inner();
-        let lag = inner.current_at.elapsed();
         if !matches!(inner.report.state, State::Behind { .. }) {
             tracing::warn!(why, place = inner.report.place, "the replica can't be written to; it is tried again");
-        } else if lag > WARN_AFTER && !inner.warned {
-            inner.warned = true;
-            tracing::warn!(why, lag_s = lag.as_secs(), "the replica lags: what is lost with this disk now is lost");
         }
-        inner.report.state = State::Behind { lag_seconds: lag.as_secs(), why: why.into() };
+        inner.writing = None;
+        inner.report.state = State::Behind { lag_seconds: 0, why: why.into() };
         drop(inner);
-        metrics::gauge!("ashlar_replica_lag_seconds").set(lag.as_secs_f64());
-        metrics::gauge!("ashlar_replica_up").set(0.0);
         metrics::counter!("ashlar_replica_failures_total").increment(1);
+    }
+
+    /// Files that lie there don't lead to the newest state, or they do again.
+    pub fn damaged(&self, why: Option<String>) {
+        let mut inner = self.inner();
+        if inner.damage.is_none()
+            && let Some(why) = &why
+        {
+            tracing::warn!(why, "the replica can't be restored as it is; a new snapshot mends it");
+        }
+        inner.damage = why;
     }
 
     /// It is not written to any more.
     pub fn refused(&self, why: &str) {
         tracing::error!(why, "there is no replica");
         self.inner().report.state = State::Refused { why: why.into() };
-        metrics::gauge!("ashlar_replica_up").set(0.0);
     }
 
     pub fn stopped(&self) {

@@ -18,6 +18,8 @@ use crate::platform::clock::Time;
 use crate::platform::db::{Changes, Database, Increment, Reader};
 use crate::platform::error::Error;
 
+/// A place that can't be written to is tried at least so often.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Somebody else may have taken over; looked at so often.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -101,6 +103,13 @@ impl Sync {
         let held = place.lock()?;
         let held = held.ok_or_else(|| Refusal::Never(format!("another process writes to {} now", place.shown())))?;
         let listing = Listing::read(place)?;
+        if record.head.is_some() && listing.is_empty() && Mark::read(place)?.is_none() {
+            return Err(Refusal::NotNow(io::Error::new(
+                io::ErrorKind::NotFound,
+                "nothing of what this unit has written is there: mount the disk; if it was removed on purpose, remove \
+                 replica.json in the unit's folder and restart the server",
+            )));
+        }
         let mark = Mark::new(unit, epoch, record.instance, shared.database.clock().now());
         mark.claim(place, &listing, &shared.database)?;
         let there = listing.head().copied();
@@ -109,7 +118,10 @@ impl Sync {
         let is_ours = match (&record.head, record.attempt) {
             (Some(ours), _) if ours.txid == head => true,
             // Killed between the two.
-            (Some(_), Some(attempt)) if attempt.txid == head => is_at(place, attempt)?,
+            (Some(_), Some(attempt)) if attempt.txid == head => match is_at(place, attempt) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+                is_at => is_at?,
+            },
             _ => false,
         };
         if !is_ours {
@@ -126,14 +138,21 @@ impl Sync {
 
     /// Replicates at each `interval` until it is told to stop, and once more then.
     pub fn run(mut self, interval: Duration, stop: &Receiver<()>) -> Result<Record, Refusal> {
+        let mut failures = 0;
         loop {
             let start = Instant::now();
             match self.once() {
-                Ok(()) => self.shared.status.is_current(start),
-                Err(Refusal::NotNow(error)) => self.shared.status.failed(&error.to_string()),
+                Ok(()) => {
+                    failures = 0;
+                    self.shared.status.is_current(start);
+                }
+                Err(Refusal::NotNow(error)) => {
+                    failures += 1;
+                    self.shared.status.failed(&error.to_string());
+                }
                 Err(never) => return Err(never),
             }
-            match stop.recv_timeout(interval.saturating_sub(start.elapsed())) {
+            match stop.recv_timeout(pause(interval, failures).saturating_sub(start.elapsed())) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => {
                     return match self.once() {
@@ -177,6 +196,9 @@ impl Sync {
                 path.display()
             )));
         }
+        if self.shared.changes.is_stopped() {
+            return Err(Refusal::Never("a fault of this program ended it; the log has more".into()));
+        }
         self.held.must_be_there()?;
         if self.looked.elapsed() > LOOK {
             self.mark.must_hold(&*self.shared.place)?;
@@ -195,6 +217,7 @@ impl Sync {
         if increment.is_empty() {
             return Ok(Some(pages));
         }
+        self.shared.status.writes();
         let mut changed = increment.pages.clone();
         let known = self.record.head.map_or(pages, |head| head.pages);
         // Pages that were added but never written are in no frame.
@@ -262,6 +285,11 @@ impl Sync {
         let saved = self.record.save(&self.shared.database.folder().database());
         saved.map_err(|e| io::Error::new(e.kind(), format!("writing the replica's record in the unit's folder: {e}")))
     }
+}
+
+/// How long to wait after so many failures in a row: to encode everything again each second would be a load of its own.
+pub(super) fn pause(interval: Duration, failures: u32) -> Duration {
+    interval.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(interval.max(LONGEST_PAUSE))
 }
 
 /// A file that is complete but does not lie in the replica under its name.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::listing::Listing;
+use super::listing::{Listing, Until};
 use super::merge::merge;
 use super::owner::Refusal;
 use super::sync::{Fixed, Shared, snapshot};
@@ -15,6 +15,9 @@ use crate::platform::clock::Time;
 
 /// So many files are merged at once, each with a stream of its own.
 const MOST_INPUTS: usize = 128;
+
+/// A bucket asks money for each look at it.
+const FAR: u32 = 60;
 
 /// How often what is done. The defaults are Litestream's, but for how long states are kept.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +32,8 @@ pub struct Schedule {
     pub keep_increments: Duration,
     /// Every state of the last so long can be restored, as finely as the merged levels tell them apart.
     pub keep: Duration,
+    /// Between two looks whether all files still lie there; for a bucket 60 times as long.
+    pub look: Duration,
 }
 
 impl Default for Schedule {
@@ -41,6 +46,7 @@ impl Default for Schedule {
             snapshot: Duration::from_secs(DAY),
             keep_increments: Duration::from_secs(5 * MINUTE),
             keep: Duration::from_secs(7 * DAY),
+            look: Duration::from_secs(MINUTE),
         }
     }
 }
@@ -50,13 +56,14 @@ pub(super) struct Upkeep {
     pub shared: Arc<Shared>,
     pub schedule: Schedule,
     merged_at: [Instant; 3],
+    looked_at: Instant,
     /// A file that goes into this level is damaged: it is stepped over once there is a snapshot beyond it.
     broken: [bool; 3],
 }
 
 impl Upkeep {
     pub fn new(shared: Arc<Shared>, schedule: Schedule) -> Upkeep {
-        Upkeep { shared, schedule, merged_at: [Instant::now(); 3], broken: [false; 3] }
+        Upkeep { shared, schedule, merged_at: [Instant::now(); 3], looked_at: Instant::now(), broken: [false; 3] }
     }
 
     /// Runs until nobody hands over states any more.
@@ -64,7 +71,17 @@ impl Upkeep {
         let pause = self.schedule.merges[0].min(Duration::from_secs(1));
         loop {
             let done = match states.recv_timeout(pause) {
-                Ok(fixed) => snapshot(&self.shared, &fixed).map(|file| self.shared.added(file)),
+                Ok(fixed) => match snapshot(&self.shared, &fixed) {
+                    Ok(file) => {
+                        self.shared.added(file);
+                        self.look();
+                        Ok(())
+                    }
+                    Err(error) => {
+                        self.want_snapshot();
+                        Err(error)
+                    }
+                },
                 Err(RecvTimeoutError::Timeout) => self.round().map_err(Refusal::from),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -87,9 +104,12 @@ impl Upkeep {
     }
 
     fn round(&mut self) -> std::io::Result<()> {
-        let newest = self.shared.listing().last(SNAPSHOTS).map(|file| file.timestamp);
-        if newest.is_none_or(|newest| newest < before(self.now(), self.schedule.snapshot)) {
-            self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
+        if is_snapshot_due(&self.shared.listing(), before(self.now(), self.schedule.snapshot)) {
+            self.want_snapshot();
+        }
+        let look = if self.shared.place.is_far() { self.schedule.look * FAR } else { self.schedule.look };
+        if self.looked_at.elapsed() > look {
+            self.find_missing()?;
         }
         for i in 0..self.merged_at.len() {
             if self.merged_at[i].elapsed() >= self.schedule.merges[i] {
@@ -101,6 +121,32 @@ impl Upkeep {
             }
         }
         Ok(())
+    }
+
+    fn want_snapshot(&self) {
+        self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Finds out whether somebody has removed files: the listing in memory would never know.
+    fn find_missing(&mut self) -> std::io::Result<()> {
+        self.looked_at = Instant::now();
+        let known = self.shared.listing().clone();
+        let there = Listing::read(&*self.shared.place)?;
+        let mut listing = self.shared.listing();
+        known.names().filter(|name| !there.has(*name)).for_each(|name| listing.remove(name));
+        self.shared.status.holds(&listing);
+        drop(listing);
+        self.look();
+        Ok(())
+    }
+
+    /// Whether what lies there leads to the newest state; if not, a snapshot will.
+    fn look(&self) {
+        let why = self.shared.listing().plan(Until::End).err().map(|error| error.to_string());
+        if why.is_some() {
+            self.want_snapshot();
+        }
+        self.shared.status.damaged(why);
     }
 
     fn merge_into(&mut self, i: usize) -> std::io::Result<()> {
@@ -125,7 +171,8 @@ impl Upkeep {
                     // A damaged file never becomes whole: a new snapshot makes it needless.
                     if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::NotFound) && !self.broken[i] {
                         self.broken[i] = true;
-                        self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
+                        self.want_snapshot();
+                        self.shared.status.damaged(Some(e.to_string()));
                     }
                     return Err(e);
                 }
@@ -144,6 +191,12 @@ impl Upkeep {
         self.shared.status.holds(&listing);
         Ok(())
     }
+}
+
+/// Whether the last snapshot is from before `then`, and there is anything new since.
+fn is_snapshot_due(listing: &Listing, then: Time) -> bool {
+    let head = listing.head().map(|file| file.name.max);
+    listing.last(SNAPSHOTS).is_none_or(|last| last.timestamp < then && Some(last.name.max) != head)
 }
 
 /// What follows, one level below, upon the newest file of `level`.
