@@ -118,6 +118,8 @@ fn take_over(data: &Path) -> Result<()> {
 fn configured(data: &Path) -> Result<String> {
     match settings(&Folder::at(data)?)?.replica {
         ReplicaSettings::Ours { url, .. } => Ok(url),
-        _ => Err(Error::Internal("there is no setting `replica`; name the replica's address, or set it".into())),
+        _ => Err(Error::Internal(
+            "there is no setting `replica`: set it in DIR/ashlar.toml, or as ASHLAR_REPLICA".into(),
+        )),
     }
 }

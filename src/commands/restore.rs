@@ -70,7 +70,9 @@ impl Restore {
             Ok(app::compose(database, &settings))
         };
         // An older schema is brought up to date here, before the unit is touched: it may fail.
-        let pending = staged.pending;
+        let (pending, state) = (staged.pending, staged.state);
+        // What is told and written down names the state as well.
+        let shown = state.map_or(shown.clone(), |state| format!("{shown}, TXID {} of {}", state.txid, state.timestamp));
         let backup = open(staged.folder(), Role::Server)?;
         let done = look(&backup, &folder, &open).and_then(|mut outlook| {
             outlook.last_epoch = outlook.last_epoch.max(epoch_of_replica(&settings, &backup));
@@ -86,7 +88,7 @@ impl Restore {
         let database = folder.database();
         if self.json {
             return print(json!({
-                "database": database, "from": shown, "replaced": kept, "restored": done, "outlook": outlook,
+                "database": database, "from": shown, "state": state, "replaced": kept, "restored": done, "outlook": outlook,
             }));
         }
         print(format!("{} is now {shown}: {}; everyone must sign in again", database.display(), people(done.people)))?;

@@ -40,7 +40,7 @@ impl Verify {
         match Source::find(&self.what, None, Vec::new())? {
             Source::File { path, .. } => {
                 let contents = inspect(&path)?;
-                if self.json { print(json!(contents)) } else { show(&contents) }
+                if self.json { print(json!(contents)) } else { show(&contents, origin(&contents)) }
             }
             Source::Replica { place, .. } => {
                 let place = replica::at(&place)?;
@@ -48,12 +48,14 @@ impl Verify {
                 let scratch = backup::Scratch::within(&room, "verify")?;
                 let file = scratch.path().join("replica.db");
                 let state = replica::restore(&*place, Until::End, &file, &mut |_, _| {})?;
-                let contents = Contents { file: place.shown().into(), ..inspect(&file)? };
+                let named =
+                    |e: Error| Error::Internal(e.to_string().replace(&file.display().to_string(), &place.shown()));
+                let contents = Contents { file: place.shown().into(), ..inspect(&file).map_err(named)? };
                 if self.json {
                     return print(json!({ "state": state, "bytes": range.bytes(), "contents": contents }));
                 }
-                show(&contents)?;
-                print(format!("  txid     {}, taken {}, made of {} files", state.txid, state.timestamp, state.files))?;
+                let origin = format!("{}, TXID {}, made of {} files", state.timestamp, state.txid, state.files);
+                show(&contents, origin)?;
                 let oldest = range.oldest().map_or(String::new(), |file| {
                     format!(", back to TXID {} of {}; only the newest state was tried", file.name.max, file.timestamp)
                 });
@@ -74,13 +76,17 @@ fn room(data: &Path) -> Result<(PathBuf, Option<backup::Scratch>)> {
     Ok((scratch.path().to_owned(), Some(scratch)))
 }
 
-fn show(contents: &Contents) -> Result<()> {
-    let Contents { file, bytes, wrapping, schema_version, .. } = contents;
-    print(format!("{} could be restored", file.display()))?;
-    let from = match (&contents.made_at, &contents.program) {
+/// From when a backup is.
+fn origin(contents: &Contents) -> String {
+    match (&contents.made_at, &contents.program) {
         (Some(at), Some(program)) => format!("{at}, made by Ashlar {program}"),
         _ => "unknown: it is a plain copy of a database, not made by `ashlar backup`".into(),
-    };
+    }
+}
+
+fn show(contents: &Contents, from: String) -> Result<()> {
+    let Contents { file, bytes, wrapping, schema_version, .. } = contents;
+    print(format!("{} could be restored", file.display()))?;
     print(format!("  from     {from}"))?;
     let wrapped = match (wrapping.compressed, wrapping.encrypted) {
         (false, false) => "",

@@ -266,3 +266,25 @@ async fn beside_a_sidecar_nothing_is_checkpointed_away_and_nobody_waits() {
         assert_eq!(people(&restored), 301);
     }
 }
+
+#[tokio::test]
+async fn a_place_that_never_answers_is_told_and_does_not_keep_the_server_from_stopping() {
+    // Connections wait in its backlog for ever.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = program();
+    command.env("AWS_ENDPOINT_URL", format!("http://{}", silent.local_addr().unwrap()));
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"] {
+        command.env(name, "us-east-1");
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let mut app = TestApp::start_as(command, temporary.path(), &["--replica", "s3://ledger/unit"]).await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    let figures = app.ask("GET /metrics", &owner, Value::Null).await.text;
+    let lag = figures.lines().find_map(|line| line.strip_prefix("ashlar_replica_lag_seconds ")).unwrap();
+    assert!(figures.contains("ashlar_replica_up 0") && lag.parse::<f64>().unwrap() > 0.5, "{lag}");
+    let start = Instant::now();
+    assert_eq!(app.stop(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}

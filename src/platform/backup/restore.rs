@@ -8,6 +8,7 @@ use super::source::{Source, Told};
 use crate::platform::db::{self, Folder, Schema};
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
+use crate::platform::replica::Restored;
 
 /// A folder of its own within the unit's. Dropped, it is removed; what a killed process left goes with the next
 /// restore or start.
@@ -24,6 +25,8 @@ pub struct Staged {
     staging: Staging,
     /// Migrations that are to be run on it, since its schema is older.
     pub pending: usize,
+    /// Which state of a replica it is; none of a backup.
+    pub state: Option<Restored>,
 }
 
 /// A copy that is complete by itself and on the disk: all that is left to do is to give it its name.
@@ -68,9 +71,9 @@ impl Staging {
             return Err(Error::Internal(format!("{} is the unit's own database; name a backup", shown.display())));
         }
         let copy = self.folder.database();
-        source.fetch(&copy, progress)?;
+        let state = source.fetch(&copy, progress)?;
         let pending = db::verify(&copy, Path::new(&source.shown()), schema)?.len();
-        Ok(Staged { staging: self, pending })
+        Ok(Staged { staging: self, pending, state })
     }
 }
 

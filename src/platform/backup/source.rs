@@ -11,7 +11,7 @@ use crate::platform::clock::Time;
 use crate::platform::db;
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
-use crate::platform::replica::{self, Txid, Until};
+use crate::platform::replica::{self, Restored, Txid, Until};
 
 /// Copied at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -84,17 +84,19 @@ impl Source {
         }
     }
 
-    /// Writes the plain database to `target`, which does not exist yet.
-    pub(super) fn fetch(&self, target: &Path, progress: Told<'_>) -> Result<()> {
+    /// Writes the plain database to `target`, which does not exist yet; says which state of a replica it is.
+    pub(super) fn fetch(&self, target: &Path, progress: Told<'_>) -> Result<Option<Restored>> {
         match self {
-            Source::File { path, shown, identities } => fetch_file(path, shown, identities, target, progress),
+            Source::File { path, shown, identities } => {
+                fetch_file(path, shown, identities, target, progress).map(|()| None)
+            }
             Source::Replica { place, until } => {
                 let until = match until {
                     None => Until::End,
                     Some(Point::At(time)) => Until::Time(*time),
                     Some(Point::Transaction(number)) => Until::Txid(Txid(*number)),
                 };
-                replica::restore(&*replica::at(place)?, until, target, progress).map(drop)
+                replica::restore(&*replica::at(place)?, until, target, progress).map(Some)
             }
         }
     }

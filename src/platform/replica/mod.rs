@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use listing::{Listing, Until};
 pub use owner::Mark;
@@ -49,6 +49,9 @@ use upkeep::Upkeep;
 
 /// A place that can't be reached is asked again after so long, at the earliest.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long a stop waits for a place that may hang.
+const LAST_CHANGES: Duration = Duration::from_secs(10);
 
 /// A replica that was asked for, before the database is open.
 pub struct Planned {
@@ -135,9 +138,10 @@ impl Replica {
         let threads = self.threads.lock().unwrap_or_else(|e| e.into_inner()).take();
         let Some(Threads { sync, upkeep }) = threads else { return };
         self.stop.send(()).ok(); // It has ended by itself where it was refused.
-        let record = sync.join().ok().flatten();
+        // A place that hangs must not keep the server from stopping.
+        let record = joined(sync, LAST_CHANGES).flatten();
         self.shared.stopping.store(true, Ordering::Relaxed);
-        upkeep.join().ok(); // A panic was reported where it happened.
+        joined(upkeep, LAST_CHANGES);
         self.shared.database.close();
         self.shared.status.stopped();
         if let Some(mut record) = record
@@ -150,6 +154,19 @@ impl Replica {
             }
         }
     }
+}
+
+/// What the thread ends with; none if that takes longer than `patience`, or if it panicked, which was reported there.
+fn joined<T>(thread: JoinHandle<T>, patience: Duration) -> Option<T> {
+    let start = Instant::now();
+    while !thread.is_finished() {
+        if start.elapsed() > patience {
+            tracing::warn!("the replica's place does not answer; what it lacks, the next start brings");
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    thread.join().ok()
 }
 
 /// Waits until the replica is ours, then keeps it until `stop`.
