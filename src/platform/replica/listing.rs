@@ -37,6 +37,10 @@ impl Listing {
         self.files.insert(file.name, file);
     }
 
+    pub fn add_all(&mut self, others: Listing) {
+        self.files.extend(others.files);
+    }
+
     pub fn remove(&mut self, name: LtxName) {
         self.files.remove(&name);
     }

@@ -263,9 +263,11 @@ impl Sync {
             }
         }
         // What it holds is in the next one once more: its pages were given back.
-        let listing = Listing::read(place)?;
+        let there = Listing::read(place)?;
+        let mut listing = self.shared.listing();
+        listing.add_all(there);
         self.shared.status.holds(&listing);
-        *self.shared.listing() = listing;
+        drop(listing);
         self.head = attempt.txid;
         Ok(())
     }

@@ -86,7 +86,7 @@ impl Upkeep {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             match done {
-                Err(Refusal::NotNow(e)) if e.kind() == ErrorKind::Interrupted => return,
+                Err(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
                 Err(Refusal::NotNow(error)) => self.failed(&error.to_string()),
                 Err(Refusal::Never(why)) => self.failed(&why),
                 Ok(()) => {}
@@ -142,11 +142,18 @@ impl Upkeep {
 
     /// Whether what lies there leads to the newest state; if not, a snapshot will.
     fn look(&self) {
-        let why = self.shared.listing().plan(Until::End).err().map(|error| error.to_string());
-        if why.is_some() {
+        let listing = self.shared.listing();
+        let why = listing.plan(Until::End).err().map(|error| error.to_string());
+        let snapshot = listing.last(SNAPSHOTS).map(|file| file.name.max);
+        let is_open = |level: u8| snapshot <= listing.last(level).map(|file| file.name.max);
+        let is_damaged = (1..).zip(self.broken).any(|(level, broken)| broken && is_open(level));
+        drop(listing);
+        if why.is_some() || is_damaged {
             self.want_snapshot();
         }
-        self.shared.status.damaged(why);
+        if !is_damaged {
+            self.shared.status.damaged(why);
+        }
     }
 
     fn merge_into(&mut self, i: usize) -> std::io::Result<()> {
@@ -163,8 +170,8 @@ impl Upkeep {
                 }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                     // Its listing was old; it lies there.
-                    let listing = Listing::read(&*self.shared.place)?;
-                    *self.shared.listing() = listing;
+                    let there = Listing::read(&*self.shared.place)?;
+                    self.shared.listing().add_all(there);
                     return Ok(());
                 }
                 Err(e) => {
