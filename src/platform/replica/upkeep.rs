@@ -66,10 +66,10 @@ impl Upkeep {
         Upkeep { shared, schedule, merged_at: [Instant::now(); 3], looked_at: Instant::now(), broken: [false; 3] }
     }
 
-    /// Runs until nobody hands over states any more.
+    /// Runs until nobody hands over states any more, or the server stops.
     pub fn run(mut self, states: &Receiver<Fixed>) {
         let pause = self.schedule.merges[0].min(Duration::from_secs(1));
-        loop {
+        while !self.shared.stopping.load(Ordering::Relaxed) {
             let done = match states.recv_timeout(pause) {
                 Ok(fixed) => match snapshot(&self.shared, &fixed) {
                     Ok(file) => {
@@ -86,7 +86,7 @@ impl Upkeep {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             match done {
-                Err(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
+                Err(_) if self.shared.stopping.load(Ordering::Relaxed) => {}
                 Err(Refusal::NotNow(error)) => self.failed(&error.to_string()),
                 Err(Refusal::Never(why)) => self.failed(&why),
                 Ok(()) => {}
