@@ -47,7 +47,7 @@ use status::Status;
 use sync::{Shared, Sync};
 use upkeep::Upkeep;
 
-/// A place that can't be reached is asked again after so long, at the earliest.
+/// A place that can't be reached is asked again after twice as long, and longer after each failure.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// How long a stop waits for a place that may hang.

@@ -180,14 +180,10 @@ impl Upload for New {
             self.send_part()?;
         }
         let rest = Bytes::from(std::mem::take(&mut self.buffer));
-        match self.store_once(&rest) {
-            Ok(tag) => {
-                self.parts = None;
-                self.inner.remember(self.name, tag.unwrap_or_default(), self.timestamp);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        let tag = self.store_once(&rest)?;
+        self.parts = None;
+        self.inner.remember(self.name, tag.unwrap_or_default(), self.timestamp);
+        Ok(())
     }
 }
 
