@@ -129,9 +129,12 @@ impl Upkeep {
 
     /// Finds out whether somebody has removed files: the listing in memory would never know.
     fn find_missing(&mut self) -> std::io::Result<()> {
-        self.looked_at = Instant::now();
         let known = self.shared.listing().clone();
-        let there = Listing::read(&*self.shared.place)?;
+        let there = Listing::read(&*self.shared.place).inspect_err(|error| {
+            // Nobody knows then whether it could be restored; the next round looks again.
+            self.shared.status.damaged(Some(format!("what lies there can't be listed: {error}")));
+        })?;
+        self.looked_at = Instant::now();
         let mut listing = self.shared.listing();
         known.names().filter(|name| !there.has(*name)).for_each(|name| listing.remove(name));
         self.shared.status.holds(&listing);
