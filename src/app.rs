@@ -12,9 +12,10 @@ use crate::platform::auth::Auth;
 use crate::platform::backup::Keeper;
 use crate::platform::config::Settings;
 use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
-use crate::platform::error::Result;
+use crate::platform::error::{Error, Result};
 use crate::platform::http::page::{Nav, Viewer};
 use crate::platform::http::{self, Routes, Service, page};
+use crate::platform::jobs::{self, JobsApi, Kinds};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
 use crate::platform::{FindViewer, Platform};
@@ -45,6 +46,7 @@ fn platform_declarations() -> Vec<Declaration> {
         part("backup", "Which backups were proven restorable, and when"),
         part("db", "What the unit is, and how often it was restored"),
         part("http", "Answers that are kept, so that a repeated request happens once"),
+        part("jobs", "What is done after the commit, and what became of it"),
     ]
 }
 
@@ -91,14 +93,32 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin, backups, restores }
 }
 
+/// Every kind of job, each with the code that runs it.
+///
+/// # Errors
+/// If two bear the same name, or one is not named after whose it is.
+pub fn kinds(app: &App) -> Result<Kinds> {
+    let mut kinds = Vec::new();
+    for module in app.modules.iter() {
+        let name = module.declaration().name;
+        let own = module.jobs(&app.platform);
+        if let Some(other) = own.iter().find(|kind| kind.module() != name) {
+            return Err(Error::Internal(format!("the kind of jobs `{}` is not named after `{name}`", other.name)));
+        }
+        kinds.extend(own);
+    }
+    Kinds::new(kinds)
+}
+
 /// Everything that answers requests; `matrix` is what [`prove`] found.
-pub fn service(app: &App, matrix: Vec<Use>) -> Service {
+pub fn service(app: &App, matrix: Vec<Use>, kinds: &Kinds) -> Service {
     let map = map(app.platform.database.schema(), matrix);
     let document = Arc::new(openapi());
     let room = |routes: Option<Routes>, name| routes.map(|routes| http::of_room(routes, name));
     let mut routes = vec![room(use_cases::routes(app), "use_cases"), room(audit::routes(&app.platform), "audit")];
+    routes.push(room(jobs::routes(&app.platform, kinds), "jobs"));
     routes.extend(app.modules.iter().map(|module| room(module.routes(&app.platform), module.declaration().name)));
-    routes.push(room(console::routes(app, map, &document), "console"));
+    routes.push(room(console::routes(app, map, &document, kinds), "console"));
     routes.push(room(page::assets(), "assets"));
     routes.push(room(Some(telemetry::routes(&app.platform)), "telemetry"));
     routes.push(Some(http::on(&document).get(http::openapi::show).at(warp::path!("api" / "openapi.json"))));
@@ -122,6 +142,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Whole::openapi();
     document.merge(UseCasesApi::openapi());
     document.merge(AuditApi::openapi());
+    document.merge(JobsApi::openapi());
     for module in modules() {
         document.merge(module.api());
     }

@@ -18,6 +18,7 @@ use crate::platform::config::{Options, ReplicaSettings, Settings};
 use crate::platform::db::{self, Database, Folder, Follower, Schema, Tuning, Use};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Leave, Limits, ListenerStats, Peer, Service, raise_file_limit};
+use crate::platform::jobs::{self, Kinds, Workers};
 use crate::platform::replica::{Planned, Replica};
 use crate::platform::{http, telemetry};
 use crate::use_cases::restores::{self, Ready};
@@ -28,6 +29,8 @@ const STRAGGLERS: Duration = Duration::from_secs(2);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Sessions, links and answers that have expired are removed so often.
 const SWEEP: Duration = Duration::from_secs(600);
+/// Jobs that run when the server stops have so long to end.
+const JOBS_PATIENCE: Duration = Duration::from_secs(8);
 
 #[derive(Debug, clap::Args)]
 pub struct Serve {
@@ -124,7 +127,11 @@ impl Server {
             if std::mem::take(&mut is_first) {
                 say(&format!("Ashlar serves {} on http://{}", self.folder.path().display(), self.settings.listen));
             }
-            let ended = self.serve(&app, sockets).await;
+            let kinds = app::kinds(&app)?;
+            let (database, it) = (app.platform.database.clone(), kinds.clone());
+            blocking(move || jobs::abandon_runs_here(&database, &it)).await??;
+            let ended = self.serve(&app, &kinds, sockets).await;
+            drop(kinds);
             blocking(move || close(&app)).await?;
             match ended {
                 Ended::Stopped => return Ok(()),
@@ -182,8 +189,13 @@ impl Server {
     }
 
     /// Serves one database until the signal to stop, or until another is to take its place.
-    async fn serve(&self, app: &App, sockets: Sockets) -> Ended {
-        let background = [tokio::spawn(background(app.clone())), tokio::spawn(backups::keep(app.clone()))];
+    async fn serve(&self, app: &App, kinds: &Kinds, sockets: Sockets) -> Ended {
+        let workers = Workers::new(app.platform.database.clone(), kinds.clone(), self.settings.job_lease);
+        let background = [
+            tokio::spawn(background(app.clone(), kinds.clone())),
+            tokio::spawn(backups::keep(app.clone())),
+            tokio::spawn(workers.clone().run()),
+        ];
         let (leave, left) = watch::channel(None);
         let ending = async {
             let mut stop = self.stop.clone();
@@ -196,7 +208,7 @@ impl Server {
             leave.send_replace(Some(if ready.is_some() { Leave::Open } else { Leave::Closed }));
             ready
         };
-        let service = app::service(app, self.matrix.clone());
+        let service = app::service(app, self.matrix.clone(), kinds);
         let figures = async {
             let clock = app.platform.database.clock().clone();
             let service = Service::new(telemetry::open_route(&app.platform), self.settings.site.clone(), clock);
@@ -207,6 +219,7 @@ impl Server {
         let (ready, (drained, main), metrics) = tokio::join!(ending, main, figures);
         tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "drained");
         app.backups.stop();
+        workers.stop(JOBS_PATIENCE).await;
         for work in background {
             work.abort();
             // It holds the database until it is gone; that it was aborted is no news.
@@ -295,13 +308,16 @@ fn stop_signal() -> Result<watch::Receiver<bool>> {
 }
 
 /// What is done every so often.
-async fn background(app: App) {
+async fn background(app: App, kinds: Kinds) {
     let mut upkeep = tokio::time::interval(UPKEEP);
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
             _ = upkeep.tick() => {
                 telemetry::upkeep();
+                if let Err(error) = gauge_jobs(&app, &kinds).await {
+                    tracing::warn!(%error, "the queues of jobs could not be counted");
+                }
                 if let Some(replica) = app.platform.replica.get() {
                     replica.watch();
                 }
@@ -309,7 +325,7 @@ async fn background(app: App) {
             _ = sweep.tick() => {
                 let auth = app.platform.auth.clone();
                 let swept = app.platform.database.write("sweep", Actor::system(), move |work| {
-                    Ok(auth.sweep(work)? + http::sweep(work)?)
+                    Ok(auth.sweep(work)? + http::sweep(work)? + jobs::sweep(work)?)
                 });
                 match swept.await {
                     Ok(0) => {}
@@ -321,6 +337,11 @@ async fn background(app: App) {
             }
         }
     }
+}
+
+async fn gauge_jobs(app: &App, kinds: &Kinds) -> Result<()> {
+    let kinds = kinds.clone();
+    app.platform.database.scan("jobs", move |snapshot| jobs::gauge(snapshot, &kinds)).await
 }
 
 #[cfg(test)]

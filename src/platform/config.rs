@@ -17,6 +17,9 @@ use super::error::{Error, Result};
 use super::http::{Limits, Proxies, SiteSettings};
 use super::replica::Schedule;
 
+/// Long enough for a busy machine, short enough for whoever waits after a worker has died.
+const JOB_LEASE: Duration = Duration::from_secs(60);
+
 /// What can be set, each by flag, variable or file; nothing must be.
 #[derive(Debug, Clone, Default, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields)]
@@ -113,6 +116,11 @@ pub struct Options {
     /// How often the newest backup is restored for a trial: 30 days, or off [default: 7 days]
     #[arg(long, env = "ASHLAR_DRILL_EVERY", value_name = "TIME")]
     pub drill_every: Option<Every>,
+
+    /// How long a job is its worker's without a word from it [default: 1 minute]
+    #[arg(long, env = "ASHLAR_JOB_LEASE", value_name = "TIME")]
+    pub job_lease: Option<Every>,
+
     /// The largest backup that may be uploaded to be restored [default: 4 GiB]
     #[arg(long, env = "ASHLAR_MAX_RESTORE_UPLOAD", value_name = "SIZE")]
     pub max_restore_upload: Option<Bytes>,
@@ -131,6 +139,7 @@ pub struct Settings {
     pub database: Tuning,
     pub replica: ReplicaSettings,
     pub backups: BackupSettings,
+    pub job_lease: Duration,
     pub max_restore_upload: Bytes,
 }
 
@@ -207,6 +216,7 @@ impl Settings {
             },
             replica,
             backups,
+            job_lease: flags.job_lease.or(file.job_lease).and_then(|Every(time)| time).unwrap_or(JOB_LEASE),
             max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),

@@ -13,6 +13,7 @@ pub mod error;
 pub mod files;
 pub mod http;
 pub mod ids;
+pub mod jobs;
 pub mod module;
 pub mod replica;
 pub mod telemetry;

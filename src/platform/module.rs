@@ -8,6 +8,7 @@ use super::error::Result;
 use super::http::Routes;
 use super::http::page::NavItem;
 use super::ids::UserId;
+use super::jobs::Kind;
 
 /// What a module says of itself; `ashlar modules` prints it, and a test holds it against the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -38,6 +39,11 @@ pub trait Module: Send + Sync {
     /// What its JSON routes say of themselves.
     fn api(&self) -> utoipa::openapi::OpenApi {
         utoipa::openapi::OpenApi::default()
+    }
+
+    /// The kinds of jobs that are its own, each named after it: `media.video`.
+    fn jobs(&self, _platform: &Platform) -> Vec<Kind> {
+        Vec::new()
     }
 
     /// Its entry in the console's navigation.

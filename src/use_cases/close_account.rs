@@ -8,7 +8,7 @@ use crate::platform::auth::{Caller, Principal};
 use crate::platform::error::Result;
 use crate::platform::http::{self, Request, answers};
 use crate::platform::ids::UserId;
-use crate::platform::{Platform, audit, db};
+use crate::platform::{Platform, audit, db, jobs};
 
 /// Erases a person. What accounting law wants kept stays, without the person; so does that something was done.
 ///
@@ -34,6 +34,7 @@ pub fn erase(app: &App, work: &db::UnitOfWork<'_>, id: UserId) -> Result<()> {
     auth.erase(work, id)?;
     audit::erase(work, id)?;
     http::erase(work, id)?;
+    jobs::erase(work, id)?;
     audit::record_person(work, "person.closed", id, None, None)
 }
 

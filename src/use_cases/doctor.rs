@@ -16,6 +16,7 @@ use crate::platform::audit;
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
+use crate::platform::jobs;
 use crate::platform::module::Module;
 
 /// One thing that does not hold.
@@ -43,6 +44,7 @@ enum Mend {
     ForgetSignIn,
     EraseProfile,
     EraseAccount,
+    DropJobs,
     Reindex,
 }
 
@@ -85,6 +87,14 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
             problem: format!("a password, session or link is kept for the user {person}, who does not exist"),
             remedy: "removes what nobody can sign in with",
             mend: Some(Mend::ForgetSignIn),
+        });
+    }
+    for &person in set(jobs::known_users(snapshot)?).difference(&users) {
+        findings.push(Finding {
+            person,
+            problem: format!("jobs are about the user {person}, who does not exist"),
+            remedy: "removes what there is nobody for",
+            mend: Some(Mend::DropJobs),
         });
     }
     for person in app.profiles.mismatched(snapshot)? {
@@ -143,6 +153,7 @@ fn mend_one(app: &App, work: &UnitOfWork<'_>, finding: &Finding) -> Result<()> {
         Some(Mend::ForgetSignIn) => app.platform.auth.erase(work, person)?,
         Some(Mend::EraseProfile) => app.profiles.erase(work, person)?,
         Some(Mend::EraseAccount) => app.billing.erase(work, person)?,
+        Some(Mend::DropJobs) => drop(jobs::erase(work, person)?),
         Some(Mend::Reindex) => app.profiles.reindex(work, person)?,
     }
     audit::record_person(work, "person.mended", person, Some(&finding.problem), Some(&finding.remedy))

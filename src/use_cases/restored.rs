@@ -14,6 +14,7 @@ use crate::platform::clock::Time;
 use crate::platform::db::{self, Snapshot};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
+use crate::platform::jobs;
 
 /// How many users are read at once.
 const PAGE: u32 = 500;
@@ -170,12 +171,13 @@ fn everyone<'a>(app: &'a App, snapshot: &'a Snapshot<'_>) -> impl Iterator<Item 
     })
 }
 
-/// Begins a new epoch and signs everyone out, in the copy of a backup that is about to be put in place. The audit trail
+/// Begins a new epoch, signs everyone out and holds what would go out of the house, in the copy of a backup that is about to be put in place. The audit trail
 /// keeps where it came `from`, and who is back in it.
 pub fn restored(app: &App, by: Actor, from: String, outlook: &Outlook) -> Result<Restored> {
     let (it, outlook) = (app.clone(), outlook.clone());
     app.platform.database.write_blocking("restored", by, move |work| {
         let ended = it.platform.auth.end_all(work)?;
+        jobs::restored(work)?;
         let restored =
             Restored { people: it.users.count(work)?, epoch: db::raise_epoch(work, outlook.last_epoch)?, ended };
         let mut after = json!({ "from": from, "epoch": restored.epoch, "last_change": outlook.last_change });

@@ -11,6 +11,7 @@ mod commands;
 mod connections;
 mod crash;
 mod idempotency;
+mod jobs;
 mod limits;
 mod logs;
 mod meanwhile;

@@ -18,6 +18,7 @@ mod readers;
 mod replace;
 mod schema;
 mod scope;
+mod signals;
 mod stamp;
 mod statement;
 mod tables;
@@ -76,6 +77,7 @@ struct Inner {
     readers: readers::Readers,
     writer: writer::Writer,
     changes: Option<Arc<Changes>>,
+    signals: Arc<signals::Signals>,
     _entry: Arc<Entry>,
 }
 
@@ -137,8 +139,11 @@ impl Database {
             Follower::Nobody => (None, checkpoint::Following::Nobody),
         };
         let checkpoints = (role == Role::Server).then_some(following);
-        let writer = writer::Writer::start(&path, owners, clock.clone(), checkpoints, tuning, entry.clone())?;
-        let inner = Inner { folder: folder.clone(), schema, clock, unit, readers, writer, changes, _entry: entry };
+        let signals = Arc::<signals::Signals>::default();
+        let writer =
+            writer::Writer::start(&path, owners, clock.clone(), checkpoints, tuning, signals.clone(), entry.clone())?;
+        let inner =
+            Inner { folder: folder.clone(), schema, clock, unit, readers, writer, changes, signals, _entry: entry };
         Ok(Database { inner: Arc::new(inner) })
     }
 
@@ -220,6 +225,11 @@ impl Database {
     /// A connection that reads whole pages.
     pub fn page_reader(&self) -> Result<Reader> {
         Reader::open(&self.inner.folder.database())
+    }
+
+    /// Changes with each commit of this process that raised `topic` ([`UnitOfWork::raise`]).
+    pub fn signal(&self, topic: &'static str) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.signals.listen(topic)
     }
 
     /// Writes that wait for their turn now.

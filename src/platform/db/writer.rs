@@ -3,7 +3,7 @@
 //! A group is one transaction: `BEGIN IMMEDIATE`, each waiting closure in a savepoint of its own, one `COMMIT`
 //! with one fsync, and only then the answers.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use super::fatal::{Fatal, caught};
 use super::readers::Snapshot;
 use super::replace::Entry;
 use super::scope::Ownership;
+use super::signals::Signals;
 use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::error::{Error, Result};
@@ -37,6 +38,7 @@ pub struct UnitOfWork<'c> {
     snapshot: Snapshot<'c>,
     by: Cell<Actor>,
     person: Cell<Option<UserId>>,
+    raised: RefCell<Vec<&'static str>>,
 }
 
 impl UnitOfWork<'_> {
@@ -58,6 +60,14 @@ impl UnitOfWork<'_> {
     /// Notes whom this is about, so that what is kept of it is erased with them.
     pub fn concerns(&self, person: UserId) {
         self.person.set(Some(person));
+    }
+
+    /// Tells those who wait for `topic`, once this is committed.
+    pub fn raise(&self, topic: &'static str) {
+        let mut raised = self.raised.borrow_mut();
+        if !raised.contains(&topic) {
+            raised.push(topic);
+        }
     }
 
     /// Whom this is about, as far as has been said.
@@ -82,7 +92,7 @@ trait Task: Send {
     /// Runs the closure; false if it failed and its savepoint must be rolled back.
     fn run(&mut self, connection: &Connection, clock: &Clock) -> (bool, Option<Fatal>);
     /// Tells what became of it, once that is sure.
-    fn answer(self: Box<Self>, group: Result<(), Fatal>);
+    fn answer(self: Box<Self>, group: Result<(), Fatal>, signals: &Signals);
 }
 
 struct Write<F, T> {
@@ -90,6 +100,7 @@ struct Write<F, T> {
     by: Actor,
     body: Option<F>,
     result: Option<Result<T>>,
+    raised: Vec<&'static str>,
     reply: oneshot::Sender<Result<T>>,
 }
 
@@ -108,15 +119,20 @@ where
             snapshot: Snapshot::new(connection, self.name, clock.now()),
             by: Cell::new(self.by),
             person: Cell::new(None),
+            raised: RefCell::default(),
         };
         let result = caught(self.name, || body(&work));
         let fatal = work.running().fatal.get();
         let good = result.is_ok();
+        self.raised = if good { work.raised.take() } else { Vec::new() };
         self.result = Some(result);
         (good, fatal)
     }
 
-    fn answer(self: Box<Self>, group: Result<(), Fatal>) {
+    fn answer(self: Box<Self>, group: Result<(), Fatal>, signals: &Signals) {
+        if group.is_ok() {
+            self.raised.iter().for_each(|topic| signals.raise(topic));
+        }
         let result = match (group, self.result) {
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(Error::Lost("it never ran")),
@@ -149,6 +165,7 @@ impl Writer {
         clock: Clock,
         checkpoints: Option<Following>,
         tuning: Tuning,
+        signals: Arc<Signals>,
         entry: Arc<Entry>,
     ) -> Result<Self> {
         let armed = Arc::new(AtomicBool::new(false));
@@ -165,6 +182,7 @@ impl Writer {
             waiting: waiting.clone(),
             checkpointer,
             tuning,
+            signals,
             _entry: entry,
         };
         let thread = std::thread::Builder::new()
@@ -187,7 +205,7 @@ impl Writer {
         T: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Write { name, by, body: Some(body), result: None, reply });
+        let task = Box::new(Write { name, by, body: Some(body), result: None, raised: Vec::new(), reply });
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.queue.try_send(Message::Task(task)).map_err(|refused| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -230,6 +248,7 @@ struct WriterThread {
     /// None in processes that stand beside the server: only one component checkpoints.
     checkpointer: Option<Checkpointer>,
     tuning: Tuning,
+    signals: Arc<Signals>,
     /// Dropped after the connection.
     _entry: Arc<Entry>,
 }
@@ -300,7 +319,7 @@ impl WriterThread {
             tracing::error!(members = members.len(), reason = ?fatal, "a group of writes was rolled back");
         }
         for member in members {
-            member.answer(outcome);
+            member.answer(outcome, &self.signals);
         }
         stop
     }

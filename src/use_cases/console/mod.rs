@@ -9,6 +9,7 @@ mod changes;
 mod docs;
 mod gate;
 mod home;
+mod jobs;
 mod modules;
 mod people;
 mod person;
@@ -24,11 +25,13 @@ use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::page::{NavItem, Viewer};
 use crate::platform::http::{self, Head, Request, Routes, on};
+use crate::platform::jobs::{Desk, Kinds};
 
-pub const NAV: [NavItem; 5] = [
+pub const NAV: [NavItem; 6] = [
     NavItem { label: "Home", href: "/", for_members: true },
     NavItem { label: "People", href: "/people", for_members: false },
     NavItem { label: "Audit", href: "/audit", for_members: false },
+    NavItem { label: "Jobs", href: "/jobs", for_members: false },
     NavItem { label: "Modules", href: "/modules", for_members: false },
     NavItem { label: "API docs", href: "/api/docs", for_members: true },
 ];
@@ -37,7 +40,8 @@ pub const NAV: [NavItem; 5] = [
 pub const OWNERS_NAV: [NavItem; 1] = [NavItem { label: "Backups", href: "/backups", for_members: false }];
 
 /// The console's pages; `map` and `document` never change while the program runs.
-pub fn routes(app: &App, map: ModuleMap, document: &OpenApi) -> Option<Routes> {
+pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> Option<Routes> {
+    let desk = Desk { platform: app.platform.clone(), kinds: kinds.clone() };
     let (modules, docs) = (modules::page(app, map), docs::page(app, document));
     http::either([
         on(app).get(gate::show_set_up).post(gate::set_up).at(at!("set-up" / String)),
@@ -66,6 +70,12 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi) -> Option<Routes> {
         on(app).get(restore::show).post(restore::upload).at(at!("restore" / "upload")),
         on(app).get(restore::show_one).post(restore::confirm).at(at!("restore" / String)),
         on(app).get(restore::show_one).post(restore::discard).at(at!("restore" / String / "discard")),
+        on(&desk).get(jobs::show).at(at!("jobs")),
+        on(&desk).get(jobs::show_one).at(at!("jobs" / String)),
+        on(&desk).post(jobs::retry).at(at!("jobs" / String / "retry")),
+        on(&desk).post(jobs::discard).at(at!("jobs" / String / "discard")),
+        on(&desk).post(jobs::change_kind).at(at!("job-kinds" / String)),
+        on(&desk).post(jobs::release).at(at!("outbox" / "release")),
         on(app).get(restore::wait).at(at!("restoring")),
         on(&modules).get(modules::show).at(at!("modules")),
         on(&docs).get(docs::show).at(at!("api" / "docs")),
@@ -105,7 +115,7 @@ async fn is_signed_in<P>(app: &App, request: &Request<P>) -> Result<bool> {
 }
 
 /// What the page before has done, named by `?done=…` in the address.
-const DONE: [(&str, &str); 17] = [
+const DONE: [(&str, &str); 23] = [
     ("added", "The person is added. They can’t sign in yet: create a password link and send it to them."),
     ("changed", "The change is saved."),
     ("closed", "Your account is closed and your data is deleted."),
@@ -113,6 +123,12 @@ const DONE: [(&str, &str); 17] = [
     ("disabled", "The person is disabled and signed out everywhere."),
     ("discarded", "The backup was put aside, and nothing was changed."),
     ("enabled", "The person can sign in again."),
+    ("job-discarded", "The job is discarded."),
+    ("job-retried", "The job runs again as soon as there is a free hand."),
+    ("kind-changed", "The change holds from now on."),
+    ("kind-paused", "No more of these are begun; what runs already ends."),
+    ("outbox-discarded", "What waited from before the restore is discarded; new mail goes out again."),
+    ("outbox-released", "What waited goes out."),
     ("password-changed", "Your password is changed."),
     ("password-set", "Your password is set. Sign in with it now."),
     ("profile-saved", "The profile is saved."),
