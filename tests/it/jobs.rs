@@ -288,7 +288,7 @@ async fn every_job_is_recorded_once_whatever_fails_and_whoever_stops() {
     // About a third of the runs fail, half of those after they have worked for a while.
     let number = Kind::new(move |run: &Run, Number(number)| {
         let roll = it.fetch_add(1, Ordering::Relaxed).wrapping_mul(2_654_435_761) >> 7;
-        if roll % 3 == 0 {
+        if roll.is_multiple_of(3) {
             return Err(Failure::Retry("not this time".into()));
         }
         for percent in 0..(number % 4) as u8 {
