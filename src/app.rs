@@ -15,7 +15,8 @@ use crate::platform::db::{Database, Migrations, STATEMENTS, Schema, Use};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::page::{Nav, Viewer};
 use crate::platform::http::{self, Routes, Service, page};
-use crate::platform::jobs::{self, JobsApi, Kinds};
+use crate::platform::jobs::remote::{self, RemoteApi};
+use crate::platform::jobs::{self, JobsApi, Kinds, Work};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
 use crate::platform::{FindViewer, Platform};
@@ -90,7 +91,8 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     let origin = settings.origin().into();
     let backups = Keeper::new(settings.backups.clone());
     let restores = Restores::new(settings.max_restore_upload);
-    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin, backups, restores }
+    let job_lease = settings.job_lease;
+    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin, backups, restores, job_lease }
 }
 
 /// Every kind of job, each with the code that runs it.
@@ -110,6 +112,11 @@ pub fn kinds(app: &App) -> Result<Kinds> {
     Kinds::new(kinds)
 }
 
+/// The work of all jobs that can be done on another machine.
+pub fn works() -> Vec<Work> {
+    modules().iter().flat_map(|module| module.works()).collect()
+}
+
 /// Everything that answers requests; `matrix` is what [`prove`] found.
 pub fn service(app: &App, matrix: Vec<Use>, kinds: &Kinds) -> Service {
     let map = map(app.platform.database.schema(), matrix);
@@ -117,6 +124,7 @@ pub fn service(app: &App, matrix: Vec<Use>, kinds: &Kinds) -> Service {
     let room = |routes: Option<Routes>, name| routes.map(|routes| http::of_room(routes, name));
     let mut routes = vec![room(use_cases::routes(app), "use_cases"), room(audit::routes(&app.platform), "audit")];
     routes.push(room(jobs::routes(&app.platform, kinds), "jobs"));
+    routes.push(room(remote::routes(&app.workshop(kinds)), "jobs"));
     routes.extend(app.modules.iter().map(|module| room(module.routes(&app.platform), module.declaration().name)));
     routes.push(room(console::routes(app, map, &document, kinds), "console"));
     routes.push(room(page::assets(), "assets"));
@@ -143,6 +151,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document.merge(UseCasesApi::openapi());
     document.merge(AuditApi::openapi());
     document.merge(JobsApi::openapi());
+    document.merge(RemoteApi::openapi());
     for module in modules() {
         document.merge(module.api());
     }

@@ -54,3 +54,13 @@ CREATE TABLE job_schedules (
 CREATE TABLE job_holds (
     since INTEGER NOT NULL PRIMARY KEY  -- UTC, ms
 ) STRICT;
+
+-- Programs on other machines that take jobs; each by a token that is good for that and nothing else.
+CREATE TABLE job_workers (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    name         TEXT    NOT NULL UNIQUE,
+    token_hash   BLOB    NOT NULL UNIQUE,  -- SHA-256 of the token; the token itself is kept nowhere
+    created_at   INTEGER NOT NULL,         -- UTC, ms
+    last_seen_at INTEGER,                  -- UTC, ms; to the minute
+    version      TEXT                      -- of the program, as it said last
+) STRICT, WITHOUT ROWID;

@@ -11,6 +11,7 @@ mod restore;
 mod serve;
 mod user;
 mod verify;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Modules(modules::Modules),
     Openapi(openapi::Openapi),
+    Worker(worker::Worker),
 }
 
 /// Runs one command: exit code 0 done, 1 failed, 2 wrong usage.
@@ -69,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Migrate(migrate) => migrate.run(&data),
         Command::Modules(modules) => modules.run().map(|()| ExitCode::SUCCESS),
         Command::Openapi(openapi) => openapi.run().map(|()| ExitCode::SUCCESS),
+        Command::Worker(worker) => worker.run().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         match &error {

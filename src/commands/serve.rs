@@ -190,7 +190,7 @@ impl Server {
 
     /// Serves one database until the signal to stop, or until another is to take its place.
     async fn serve(&self, app: &App, kinds: &Kinds, sockets: Sockets) -> Ended {
-        let workers = Workers::new(app.platform.database.clone(), kinds.clone(), self.settings.job_lease);
+        let workers = Workers::new(app.platform.database.clone(), kinds.clone(), app.job_lease);
         let background = [
             tokio::spawn(background(app.clone(), kinds.clone())),
             tokio::spawn(backups::keep(app.clone())),
@@ -289,7 +289,7 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
 }
 
 /// Turns true at the first SIGTERM or SIGINT.
-fn stop_signal() -> Result<watch::Receiver<bool>> {
+pub(super) fn stop_signal() -> Result<watch::Receiver<bool>> {
     let failed = |e| Error::internal("waiting for signals", e);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

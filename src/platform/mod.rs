@@ -16,6 +16,7 @@ pub mod ids;
 pub mod jobs;
 pub mod module;
 pub mod replica;
+pub mod scratch;
 pub mod telemetry;
 pub mod text;
 

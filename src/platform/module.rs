@@ -8,7 +8,7 @@ use super::error::Result;
 use super::http::Routes;
 use super::http::page::NavItem;
 use super::ids::UserId;
-use super::jobs::Kind;
+use super::jobs::{Kind, Work};
 
 /// What a module says of itself; `ashlar modules` prints it, and a test holds it against the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -43,6 +43,11 @@ pub trait Module: Send + Sync {
 
     /// The kinds of jobs that are its own, each named after it: `media.video`.
     fn jobs(&self, _platform: &Platform) -> Vec<Kind> {
+        Vec::new()
+    }
+
+    /// The part of its jobs that can be done on another machine.
+    fn works(&self) -> Vec<Work> {
         Vec::new()
     }
 

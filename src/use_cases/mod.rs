@@ -24,6 +24,7 @@ pub mod sign_in;
 pub mod sign_up;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::OpenApi;
@@ -37,6 +38,8 @@ use crate::platform::db::{Database, Snapshot};
 use crate::platform::error::Result;
 use crate::platform::http::{self, Routes, on};
 use crate::platform::ids::UserId;
+use crate::platform::jobs::Kinds;
+use crate::platform::jobs::remote::Workshop;
 use crate::platform::module::Module;
 use restores::Restores;
 
@@ -54,6 +57,8 @@ pub struct App {
     pub origin: Arc<str>,
     /// What is about to take this unit's place.
     pub restores: Restores,
+    /// How long a job is its worker's without a word from it.
+    pub job_lease: Duration,
 }
 
 /// A person as the modules see them, side by side.
@@ -68,6 +73,16 @@ impl App {
     /// The same over another database: a copy that is looked at before it takes the place.
     pub fn over(&self, database: Database) -> App {
         App { platform: Platform { database, ..self.platform.clone() }, ..self.clone() }
+    }
+
+    /// Where workers of other machines come for jobs.
+    pub fn workshop(&self, kinds: &Kinds) -> Workshop {
+        Workshop {
+            platform: self.platform.clone(),
+            kinds: kinds.clone(),
+            lease: self.job_lease,
+            origin: self.origin.clone(),
+        }
     }
 
     /// One person; [`Error::NotFound`](crate::platform::error::Error::NotFound) if there is none.

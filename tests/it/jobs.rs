@@ -12,14 +12,14 @@ use ashlar::platform::clock::Clock;
 use ashlar::platform::db::{Database, Folder, Lock, Role, Tuning, UnitOfWork};
 use ashlar::platform::error::{Error, Result};
 use ashlar::platform::jobs::{
-    self, Failure, HERE, Job, JobId, Kind, Kinds, Leased, Leasing, Order, Payload, Place, Priority, Record, Run, State,
+    self, Failure, HERE, Job, JobId, Kind, Kinds, Leased, Leasing, Order, Payload, Priority, Record, Run, State,
     Workers,
 };
 use serde::{Deserialize, Serialize};
 
 /// Long enough not to lapse within a test.
 const LEASE: Duration = Duration::from_secs(60);
-const ELSEWHERE: Leasing<'static> = Leasing { worker: "elsewhere", lease_ms: 60_000 };
+const BY_HAND: Leasing<'static> = Leasing { worker: HERE, lease_ms: 60_000 };
 
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 struct Number(u32);
@@ -41,13 +41,13 @@ impl Payload for Tick {
 }
 
 /// A database with its jobs, in this process.
-struct Unit {
-    database: Database,
+pub struct Unit {
+    pub database: Database,
     _lock: Lock,
 }
 
 impl Unit {
-    fn open(folder: &Path) -> Unit {
+    pub fn open(folder: &Path) -> Unit {
         let folder = Folder::at(folder).unwrap();
         let lock = folder.lock().unwrap();
         let schema = app::prove().unwrap().0;
@@ -55,19 +55,22 @@ impl Unit {
         Unit { database, _lock: lock }
     }
 
-    fn write<T: Send + 'static>(&self, body: impl FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+    pub fn write<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&UnitOfWork<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         tokio::task::block_in_place(|| self.database.write_blocking("test", Actor::system(), body))
     }
 
-    fn enqueue<P: Payload + Sync>(&self, payload: P) -> JobId {
+    pub fn enqueue<P: Payload + Sync>(&self, payload: P) -> JobId {
         self.write(move |work| jobs::enqueue(work, &payload)).unwrap()
     }
 
-    fn job(&self, id: JobId) -> Job {
+    pub fn job(&self, id: JobId) -> Job {
         self.database.read_blocking("test", |snapshot| jobs::find(snapshot, id)).unwrap()
     }
 
-    fn failures(&self, id: JobId) -> Vec<String> {
+    pub fn failures(&self, id: JobId) -> Vec<String> {
         let failures = self.database.read_blocking("test", |snapshot| jobs::failures(snapshot, id)).unwrap();
         failures.into_iter().map(|failed| failed.why).collect()
     }
@@ -87,7 +90,7 @@ impl Unit {
         self.database.read_blocking("test", |snapshot| audit::list(snapshot, subject, None, 100)).unwrap().len()
     }
 
-    async fn wait(&self, what: &str, is_it: impl Fn() -> bool) {
+    pub async fn wait(&self, what: &str, is_it: impl Fn() -> bool) {
         let start = Instant::now();
         while !is_it() {
             let all = State::ALL.map(|state| self.list(state));
@@ -101,6 +104,21 @@ impl Unit {
         tokio::spawn(workers.clone().run());
         workers
     }
+}
+
+impl Unit {
+    /// How often [`note_in`] was called for this.
+    pub fn noted(&self, what: &str) -> usize {
+        let all = self.database.read_blocking("test", |snapshot| audit::list(snapshot, None, None, 1000)).unwrap();
+        all.iter().filter(|entry| entry.after.as_ref().is_some_and(|after| after == what)).count()
+    }
+}
+
+/// Says in the audit trail that something was done, so that doing it twice shows.
+pub fn note_in(work: &UnitOfWork<'_>, what: &str) -> Result<()> {
+    let done =
+        Change { action: "test.done", subject: uuid::Uuid::nil(), person: None, before: None, after: Some(&what) };
+    audit::record(work, done)
 }
 
 /// Says in the audit trail that a job was done, so that doing it twice shows.
@@ -242,7 +260,7 @@ async fn a_poisoned_job_blocks_no_other() {
     unit.wait("given up", || [unreadable, panics, hangs].iter().all(|id| unit.job(*id).state == State::Dead)).await;
     assert!(unit.failures(unreadable)[0].contains("can't read its payload"));
     assert_eq!(unit.failures(panics), ["it panicked: it can't be swallowed"; 2]);
-    assert_eq!(unit.failures(hangs), ["here was not heard of for too long"; 2]);
+    assert_eq!(unit.failures(hangs), ["it took too long"; 2]);
     workers.stop(Duration::from_millis(10)).await;
 }
 
@@ -250,10 +268,10 @@ async fn a_poisoned_job_blocks_no_other() {
 fn what_comes_late_from_a_run_that_was_given_up_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let unit = Unit::open(folder.path());
-    let kind = noting().portable();
+    let kind = noting();
     let all = kinds([kind.clone()]);
     let id = unit.enqueue(Number(1));
-    let frozen = Leasing { lease_ms: -1, ..ELSEWHERE };
+    let frozen = Leasing { lease_ms: -1, ..BY_HAND };
 
     let first = unit.lease(&kind, frozen, 1).pop().unwrap();
     // Nobody hears of it, so another takes the job; the first thaws in the midst of that.
@@ -265,12 +283,12 @@ fn what_comes_late_from_a_run_that_was_given_up_is_refused() {
     runtime.block_on(workers.stop(LEASE));
     runtime.block_on(handed_out).unwrap();
     unit.write(move |work| jobs::retry(work, id)).unwrap();
-    let second = unit.lease(&kind, ELSEWHERE, 1).pop().unwrap();
+    let second = unit.lease(&kind, BY_HAND, 1).pop().unwrap();
 
     let late = unit.write(move |work| jobs::complete(work, id, first.lease, note(id)));
     let (kinds, failure) = (all.clone(), Failure::Retry("late".into()));
     let late_failure = unit.write(move |work| jobs::fail(work, &kinds, id, first.lease, &failure));
-    let renewed = unit.write(move |work| jobs::renew(work, id, first.lease, ELSEWHERE, None)).unwrap();
+    let renewed = unit.write(move |work| jobs::renew(work, id, first.lease, BY_HAND, None)).unwrap();
     unit.write(move |work| jobs::complete(work, id, second.lease, note(id))).unwrap();
     let twice = unit.write(move |work| jobs::complete(work, id, second.lease, note(id)));
 
@@ -349,7 +367,7 @@ async fn what_is_stopped_from_outside_runs_again_and_loses_no_try() {
     assert_eq!(unit.recorded(heeds_not), 0);
 
     // A server that was killed gave nothing back.
-    let taken = unit.lease(&deaf, Leasing { worker: HERE, lease_ms: 60_000 }, 2);
+    let taken = unit.lease(&deaf, BY_HAND, 2);
     assert_eq!(taken.len(), 2);
     let abandoned = tokio::task::block_in_place(|| jobs::abandon_runs_here(&unit.database, &all));
     assert_eq!(abandoned.unwrap(), 2);
@@ -372,7 +390,7 @@ fn of_jobs_with_the_same_key_there_is_one_until_it_has_ended() {
 
     let first = keyed(1);
     assert_eq!(keyed(2), first);
-    let taken = unit.lease(&kind, ELSEWHERE, 5);
+    let taken = unit.lease(&kind, BY_HAND, 5);
     assert_eq!(taken.len(), 1);
     assert_eq!(keyed(3), first, "one that runs has not ended");
     let lease = taken[0].lease;
@@ -404,18 +422,18 @@ fn the_urgent_come_first_and_what_waits_for_its_time_does_not_come_at_all() {
     ordered(4, Priority::Normal, 0);
     ordered(5, Priority::Urgent, 0);
 
-    let taken = unit.lease(&noting(), ELSEWHERE, 10);
+    let taken = unit.lease(&noting(), BY_HAND, 10);
 
     let numbers: Vec<Number> = taken.iter().map(|job| serde_json::from_str(&job.payload).unwrap()).collect();
     assert_eq!(numbers, [5, 2, 4, 1].map(Number));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kind_that_is_paused_or_held_or_elsewhere_waits_and_loses_nothing() {
+async fn a_kind_that_is_paused_or_held_waits_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let unit = Unit::open(folder.path());
     let outward = Kind::new(|run: &Run, _: Other| Ok(note(run.job))).outward();
-    let all = kinds([noting().portable(), outward]);
+    let all = kinds([noting(), outward]);
     unit.write(|work| {
         jobs::pause(work, "test.number", true)?;
         jobs::restored(work)
@@ -429,14 +447,6 @@ async fn a_kind_that_is_paused_or_held_or_elsewhere_waits_and_loses_nothing() {
 
     unit.write(|work| {
         jobs::pause(work, "test.number", false)?;
-        jobs::put_place(work, "test.number", Place::Workers)
-    })
-    .unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(unit.job(paused).state, State::Ready, "its place is elsewhere");
-
-    unit.write(|work| {
-        jobs::put_place(work, "test.number", Place::Here)?;
         jobs::let_out(work)
     })
     .unwrap();
@@ -469,7 +479,7 @@ fn what_was_done_is_forgotten_after_a_day_and_what_died_is_kept() {
     let kind = noting();
     let all = kinds([kind.clone()]);
     let (done, dead) = (unit.enqueue(Number(1)), unit.enqueue(Number(2)));
-    let taken = unit.lease(&kind, ELSEWHERE, 2);
+    let taken = unit.lease(&kind, BY_HAND, 2);
     let (first, second) = (taken[0].lease, taken[1].lease);
     unit.write(move |work| jobs::complete(work, done, first, note(done))).unwrap();
     unit.write(move |work| jobs::fail(work, &all, dead, second, &Failure::Never("no".into()))).unwrap();

@@ -34,3 +34,4 @@ mod sign_up;
 mod soak;
 mod start;
 mod support;
+mod workers;

@@ -33,7 +33,7 @@ impl Token {
 
     /// What the database keeps. The token is random, so a plain hash can't be guessed back, and finding a row by
     /// it gives away no timing of the token itself.
-    pub(super) fn hash(&self) -> [u8; 32] {
+    pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0).into()
     }
 }

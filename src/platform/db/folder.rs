@@ -54,6 +54,11 @@ impl Folder {
         self.0.join("backups")
     }
 
+    /// Where jobs work on files for a moment.
+    pub fn jobs(&self) -> PathBuf {
+        self.0.join("jobs")
+    }
+
     /// Takes the folder for this process. A command that holds it for a moment is waited for.
     ///
     /// # Errors

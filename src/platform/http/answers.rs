@@ -1,6 +1,10 @@
 //! Good answers.
 
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
+use futures_util::{Stream, stream};
 use serde::Serialize;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
@@ -45,6 +49,26 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into().into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// Pieces in which content is sent.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Content piece by piece, each read, off the threads that serve requests, when the one before has been sent.
+pub fn pieces(
+    content: impl Read + Send + 'static,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static {
+    // A lock that nobody waits for makes it `Sync`, which warp asks for.
+    stream::try_unfold(Mutex::new(content), |content| async move {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut content = content.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            content.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+            Ok::<_, std::io::Error>((Bytes::from(piece), Mutex::new(content)))
+        });
+        let (piece, content) = read.await.map_err(std::io::Error::other)??;
+        Ok((!piece.is_empty()).then_some((piece, content)))
+    })
 }
 
 /// See other: after a form was sent, so that reloading does not send it again.

@@ -106,6 +106,16 @@ impl<S: Clone + Send + Sync + 'static> On<S, String> {
     }
 }
 
+impl<S: Clone + Send + Sync + 'static> On<S, (String, String)> {
+    pub fn at<F>(self, path: F) -> Routes
+    where
+        F: Filter<Extract = (String, String), Error = Rejection> + Clone + Send + Sync + 'static,
+    {
+        let answer = self.into_answer();
+        path.and(raw()).then(move |one, two, head, body| answer(head, body, (one, two))).boxed()
+    }
+}
+
 /// Joins routes; a request goes to the first whose path matches.
 pub fn either(routes: impl IntoIterator<Item = Routes>) -> Option<Routes> {
     let mut level: Vec<Routes> = routes.into_iter().collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use multer::{Field, Multipart};
+use multer::Multipart;
 use tokio::sync::mpsc;
 use warp::http::header;
 
@@ -51,11 +51,21 @@ impl<P> Request<P> {
             return Err(Error::invalid(part.name().unwrap_or("body"), "unknown field"));
         }
         let name = shown_name(part.file_name().unwrap_or("")).ok_or_else(missing)?;
-        save(part, field, limit, path).await?;
+        let part = part.map(|piece| piece.map_err(broken));
+        write(part, path, limit, || too_large(field, limit)).await?;
         match form.next_field().await.map_err(broken)? {
             Some(more) => Err(Error::invalid(more.name().unwrap_or("body"), "unknown field")),
             None => Ok(name),
         }
+    }
+
+    /// Writes the body to `path`, at most `limit` of it.
+    ///
+    /// # Errors
+    /// If it is too large or breaks off. Part of it may be at `path`.
+    pub async fn save_body(&mut self, limit: Bytes, path: &Path) -> Result<()> {
+        let too_large = || Error::TooLarge { limit_bytes: usize::try_from(limit.0).unwrap_or(usize::MAX) };
+        write(arriving(&mut self.body), path, limit, too_large).await
     }
 
     /// Reads what is left of the body, as far as that is little, so that a client that is refused midway sees why: it
@@ -75,13 +85,15 @@ impl<P> Request<P> {
     }
 }
 
-async fn save(mut part: Field<'_>, field: &str, limit: Bytes, path: &Path) -> Result<()> {
-    let failed = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::StorageFull => Error::DiskFull,
-        _ => Error::internal("writing an upload", e),
-    };
+async fn write(
+    pieces: impl Stream<Item = Result<bytes::Bytes>>,
+    path: &Path,
+    limit: Bytes,
+    too_large: impl Fn() -> Error,
+) -> Result<()> {
+    let failed = |e: std::io::Error| files::failed("writing an upload", e);
     let mut file = std::fs::File::create_new(path).map_err(failed)?;
-    let (pieces, mut waiting) = mpsc::channel::<bytes::Bytes>(WAITING);
+    let (sender, mut waiting) = mpsc::channel::<bytes::Bytes>(WAITING);
     // Off the threads that serve requests; it ends when the sender is dropped, also with the request.
     let writer = tokio::task::spawn_blocking(move || {
         while let Some(piece) = waiting.blocking_recv() {
@@ -89,17 +101,18 @@ async fn save(mut part: Field<'_>, field: &str, limit: Bytes, path: &Path) -> Re
         }
         file.sync_all()
     });
+    let mut pieces = std::pin::pin!(pieces);
     let mut arrived = 0;
-    while let Some(piece) = part.chunk().await.map_err(broken)? {
+    while let Some(piece) = pieces.next().await.transpose()? {
         arrived += piece.len() as u64;
         if arrived > limit.0 {
-            return Err(too_large(field, limit));
+            return Err(too_large());
         }
-        if pieces.send(piece).await.is_err() {
+        if sender.send(piece).await.is_err() {
             break; // The writer has failed; it says why below.
         }
     }
-    drop(pieces);
+    drop(sender);
     writer.await.map_err(|e| Error::internal("writing an upload", e))?.map_err(failed)
 }
 

@@ -70,8 +70,6 @@ pub struct Kind {
     pub attempts: u32,
     /// What it does goes out of the house (mail, webhooks): it is held after a restore.
     pub is_outward: bool,
-    /// Whether a worker on another machine can run it.
-    pub is_portable: bool,
     /// When it is done by the clock, in UTC.
     pub cron: Option<&'static str>,
     first_wait: Duration,
@@ -79,6 +77,8 @@ pub struct Kind {
     /// A run that takes longer is given up.
     pub(super) longest_run: Duration,
     pub(super) handler: Arc<Handler>,
+    /// The server's part of it, where its work can be done on another machine.
+    pub(super) portable: Option<Arc<dyn portable::Erased>>,
     on_death: Option<Arc<OnDeath>>,
 }
 
@@ -86,18 +86,21 @@ impl Kind {
     /// Jobs with payload `P`, which `handler` runs on a thread that may wait. It may run twice for one job: what it does
     /// outside of the database must bear that.
     pub fn new<P: Payload>(handler: impl Fn(&Run, P) -> Result<Record, Failure> + Send + Sync + 'static) -> Kind {
-        let read = move |run: &Run, payload: &str| handler(run, read::<P>(payload)?);
+        Kind::of(P::KIND, Arc::new(move |run: &Run, payload: &str| handler(run, read::<P>(payload)?)))
+    }
+
+    pub(super) fn of(name: &'static str, handler: Arc<Handler>) -> Kind {
         Kind {
-            name: P::KIND,
+            name,
             slots: 2,
             attempts: 10,
             is_outward: false,
-            is_portable: false,
             cron: None,
             first_wait: Duration::from_secs(15),
             longest_wait: Duration::from_secs(60 * 60),
             longest_run: Duration::from_secs(10 * 60),
-            handler: Arc::new(read),
+            handler,
+            portable: None,
             on_death: None,
         }
     }
@@ -130,11 +133,6 @@ impl Kind {
     /// What it does goes out of the house.
     pub fn outward(self) -> Kind {
         Kind { is_outward: true, ..self }
-    }
-
-    /// A worker on another machine can run it.
-    pub fn portable(self) -> Kind {
-        Kind { is_portable: true, ..self }
     }
 
     /// Enqueues one by the clock, in UTC: `0 3 * * *`. Its payload is read from `null`. What was missed while the server
@@ -180,7 +178,7 @@ impl Kind {
     }
 }
 
-fn read<P: Payload>(payload: &str) -> Result<P, Failure> {
+pub(super) fn read<P: Payload>(payload: &str) -> Result<P, Failure> {
     serde_json::from_str(payload).map_err(|e| Failure::Never(format!("this version can't read its payload: {e}")))
 }
 

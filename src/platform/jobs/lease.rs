@@ -46,8 +46,8 @@ pub fn lease(work: &UnitOfWork<'_>, kind: &Kind, who: Leasing<'_>, limit: usize)
     let is_here = who.worker == HERE;
     let allowed = match standing.place {
         Place::Here => is_here,
-        Place::Workers => !is_here || !kind.is_portable,
-        Place::Anywhere => true,
+        Place::Workers if kind.is_portable() => !is_here,
+        Place::Workers | Place::Anywhere => is_here || kind.is_portable(),
     };
     if !allowed || standing.paused_at.is_some() || (kind.is_outward && tables.held_since()?.is_some()) {
         return Ok(Vec::new());
@@ -132,7 +132,10 @@ pub fn release(work: &UnitOfWork<'_>, id: JobId, lease: LeaseId) -> Result<()> {
 pub(super) fn reclaim(work: &UnitOfWork<'_>, kinds: &Kinds) -> Result<usize> {
     let lapsed = work.tables(Owner(())).list_lapsed(work.now())?;
     for job in &lapsed {
-        let why = format!("{} was not heard of for too long", job.worker.as_deref().unwrap_or("its worker"));
+        let why = match job.worker.as_deref() {
+            Some(HERE) => "it took too long".to_owned(),
+            worker => format!("{} was not heard of for too long", worker.unwrap_or("its worker")),
+        };
         gave_up(work, kinds, job, &Failure::Retry(why))?;
     }
     Ok(lapsed.len())

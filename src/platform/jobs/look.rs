@@ -158,7 +158,7 @@ pub fn reports(snapshot: &Snapshot<'_>, kinds: &Kinds) -> Result<Vec<KindReport>
             attempts: kind.attempts,
             cron: kind.cron,
             next_at: tables.find_schedule(kind.name)?.map(|(_, next)| next),
-            is_portable: kind.is_portable,
+            is_portable: kind.is_portable(),
             is_outward: kind.is_outward,
             paused_at: None,
             place: Place::Anywhere,

@@ -5,13 +5,15 @@
 //! from a run that was given up is refused. What a run records is committed together with the job's end, so it is recorded
 //! exactly once.
 //!
-//! Owns `jobs`, `job_failures`, `job_kinds`, `job_schedules` and `job_holds`.
+//! Owns `jobs`, `job_failures`, `job_kinds`, `job_schedules`, `job_holds` and `job_workers`.
 
 mod api;
 mod kind;
 mod lease;
 mod look;
 mod model;
+mod portable;
+pub mod remote;
 mod run;
 mod sqlite;
 mod workers;
@@ -23,6 +25,7 @@ pub use kind::{Failure, Kind, Kinds, Payload, Record};
 pub use lease::{HERE, LeaseId, Leased, Leasing, NO_LEASE, complete, fail, lease, release, renew};
 pub use look::{Failed, Job, KindReport, State, Totals, failures, find, gauge, list, reports, since_hold};
 pub use model::{Order, Place, Priority};
+pub use portable::{Bench, Input, Made, Portable, Work};
 pub use run::Run;
 pub use workers::{Workers, abandon_runs_here};
 
@@ -129,6 +132,8 @@ pub fn put_place(work: &UnitOfWork<'_>, kind: &str, place: Place) -> Result<()> 
 pub fn restored(work: &UnitOfWork<'_>) -> Result<()> {
     let tables = work.tables(Owner(()));
     tables.requeue_all_running(work.now())?;
+    // One that was revoked since the backup would be let in again.
+    tables.delete_workers()?;
     tables.hold(work.now())
 }
 

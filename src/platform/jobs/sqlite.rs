@@ -3,6 +3,7 @@
 use rusqlite::Row;
 use rusqlite::types::Type;
 
+use super::remote::{Worker, WorkerId};
 use super::*;
 use crate::platform::db::Tables;
 use crate::sql;
@@ -71,6 +72,15 @@ pub(super) trait JobRepository {
     fn hold(&self, now: Time) -> Result<()>;
     fn held_since(&self) -> Result<Option<Time>>;
     fn end_hold(&self) -> Result<()>;
+
+    /// Whether one of this kind could run.
+    fn is_ready(&self, kind: &str) -> Result<bool>;
+    fn insert_worker(&self, worker: &Worker, token_hash: &[u8; 32]) -> Result<()>;
+    fn find_worker(&self, token_hash: &[u8; 32]) -> Result<Option<Worker>>;
+    fn list_workers(&self) -> Result<Vec<Worker>>;
+    fn see_worker(&self, id: WorkerId, version: &str, now: Time) -> Result<()>;
+    fn delete_worker(&self, id: WorkerId) -> Result<usize>;
+    fn delete_workers(&self) -> Result<usize>;
 
     fn list_about(&self, person: UserId) -> Result<Vec<Job>>;
     fn delete_about(&self, person: UserId) -> Result<usize>;
@@ -436,6 +446,52 @@ impl JobRepository for Tables<'_, Owner> {
         self.execute(sql!("DELETE FROM job_holds"), []).map(drop)
     }
 
+    fn is_ready(&self, kind: &str) -> Result<bool> {
+        let found = self.fetch_optional(
+            sql!("SELECT 1 FROM jobs WHERE state = 'ready' AND kind = ?1 LIMIT 1"),
+            [kind],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    fn insert_worker(&self, worker: &Worker, token_hash: &[u8; 32]) -> Result<()> {
+        self.execute(
+            sql!("INSERT INTO job_workers (id, name, token_hash, created_at) VALUES (?1, ?2, ?3, ?4)"),
+            (worker.id, &worker.name, token_hash, worker.created_at),
+        )
+        .map(drop)
+    }
+
+    fn find_worker(&self, token_hash: &[u8; 32]) -> Result<Option<Worker>> {
+        self.fetch_optional(
+            sql!("SELECT id, name, created_at, last_seen_at, version FROM job_workers WHERE token_hash = ?1"),
+            [token_hash],
+            worker,
+        )
+    }
+
+    fn list_workers(&self) -> Result<Vec<Worker>> {
+        self.fetch_all(
+            sql!("SELECT id, name, created_at, last_seen_at, version FROM job_workers ORDER BY name LIMIT 1000"),
+            [],
+            worker,
+        )
+    }
+
+    fn see_worker(&self, id: WorkerId, version: &str, now: Time) -> Result<()> {
+        self.execute(sql!("UPDATE job_workers SET last_seen_at = ?2, version = ?3 WHERE id = ?1"), (id, now, version))
+            .map(drop)
+    }
+
+    fn delete_worker(&self, id: WorkerId) -> Result<usize> {
+        self.execute(sql!("DELETE FROM job_workers WHERE id = ?1"), [id])
+    }
+
+    fn delete_workers(&self) -> Result<usize> {
+        self.execute(sql!("DELETE FROM job_workers"), [])
+    }
+
     fn list_about(&self, person: UserId) -> Result<Vec<Job>> {
         self.fetch_all(
             sql!(
@@ -458,6 +514,16 @@ impl JobRepository for Tables<'_, Owner> {
             row.get(0)
         })
     }
+}
+
+fn worker(row: &Row<'_>) -> rusqlite::Result<Worker> {
+    Ok(Worker {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        created_at: row.get(2)?,
+        last_seen_at: row.get(3)?,
+        version: row.get(4)?,
+    })
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {

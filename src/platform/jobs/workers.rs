@@ -140,7 +140,10 @@ impl Shared {
             let leased = self.database.write_blocking("jobs", Actor::system(), move |work| {
                 lease::reclaim(work, &kinds)?;
                 tick(work, &kinds)?;
-                work.tables(Owner(())).promote(work.now(), PROMOTED)?;
+                if work.tables(Owner(())).promote(work.now(), PROMOTED)? > 0 {
+                    // Workers elsewhere wait for it too.
+                    work.raise(SIGNAL);
+                }
                 let mut leased = Vec::new();
                 for (kind, free) in free {
                     if let Some(kind) = kinds.find(kind) {

@@ -1,11 +1,8 @@
 //! `/backups`: what there is, when it was last proven, and one more at the press of a button.
 
 use std::fs::File;
-use std::io::Read;
 
 use askama::Template;
-use bytes::Bytes;
-use futures_util::stream;
 use serde_json::json;
 use warp::http::{HeaderName, HeaderValue, Method, header};
 use warp::reply::{Reply, Response};
@@ -20,8 +17,6 @@ use crate::use_cases::backups::{self, Backups};
 
 /// While one is made, the page is read again so often, in seconds.
 const REFRESH_S: &str = "2";
-/// Pieces in which a file is sent.
-const PIECE_BYTES: usize = 64 * 1024;
 
 #[derive(Template)]
 #[template(path = "use_cases/console/templates/backups.html", config = "src/askama.toml")]
@@ -89,7 +84,7 @@ pub(super) async fn download(app: App, request: Request<String>) -> Result<Respo
         });
         record.await?;
     }
-    let mut response = warp::reply::stream(pieces(file)).into_response();
+    let mut response = warp::reply::stream(answers::pieces(file)).into_response();
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
@@ -97,19 +92,6 @@ pub(super) async fn download(app: App, request: Request<String>) -> Result<Respo
     headers.insert(header::CONTENT_DISPOSITION, disposition.map_err(|e| Error::internal("naming a file", e))?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
-}
-
-/// The file piece by piece, each read when the one before has been sent.
-fn pieces(file: File) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync {
-    stream::try_unfold(file, |mut file| async move {
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = Vec::with_capacity(PIECE_BYTES);
-            file.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
-            Ok::<_, std::io::Error>((Bytes::from(piece), file))
-        });
-        let (piece, file) = read.await.map_err(std::io::Error::other)??;
-        Ok((!piece.is_empty()).then_some((piece, file)))
-    })
 }
 
 /// A size for people: `12.3 MB`.

@@ -14,6 +14,7 @@ mod modules;
 mod people;
 mod person;
 mod restore;
+mod workers;
 
 use utoipa::openapi::OpenApi;
 use warp::path as at;
@@ -42,6 +43,7 @@ pub const OWNERS_NAV: [NavItem; 1] = [NavItem { label: "Backups", href: "/backup
 /// The console's pages; `map` and `document` never change while the program runs.
 pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> Option<Routes> {
     let desk = Desk { platform: app.platform.clone(), kinds: kinds.clone() };
+    let shop = app.workshop(kinds);
     let (modules, docs) = (modules::page(app, map), docs::page(app, document));
     http::either([
         on(app).get(gate::show_set_up).post(gate::set_up).at(at!("set-up" / String)),
@@ -75,6 +77,8 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> O
         on(&desk).post(jobs::retry).at(at!("jobs" / String / "retry")),
         on(&desk).post(jobs::discard).at(at!("jobs" / String / "discard")),
         on(&desk).post(jobs::change_kind).at(at!("job-kinds" / String)),
+        on(&shop).get(workers::show).post(workers::add).at(at!("workers")),
+        on(&shop).post(workers::remove).at(at!("workers" / String / "remove")),
         on(&desk).post(jobs::release).at(at!("outbox" / "release")),
         on(app).get(restore::wait).at(at!("restoring")),
         on(&modules).get(modules::show).at(at!("modules")),
@@ -115,7 +119,7 @@ async fn is_signed_in<P>(app: &App, request: &Request<P>) -> Result<bool> {
 }
 
 /// What the page before has done, named by `?done=…` in the address.
-const DONE: [(&str, &str); 23] = [
+const DONE: [(&str, &str); 24] = [
     ("added", "The person is added. They can’t sign in yet: create a password link and send it to them."),
     ("changed", "The change is saved."),
     ("closed", "Your account is closed and your data is deleted."),
@@ -139,6 +143,7 @@ const DONE: [(&str, &str); 23] = [
     ("set-up", "Ashlar is set up, and you are its owner."),
     ("signed-out", "You are signed out."),
     ("signed-up", "Welcome. Your account is ready."),
+    ("worker-removed", "The worker is let in no more. What it has begun is begun anew."),
 ];
 
 /// The message of `?done=…`; only ours, never text from the address.

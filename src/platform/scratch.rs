@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
 
-/// Removed when dropped; where its process was killed, by the next one that makes a backup.
+/// Removed when dropped; where its process was killed, by the next one that makes one there.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
