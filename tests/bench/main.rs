@@ -3,6 +3,7 @@
 //! Absolute figures depend on the machine and its mood; ratios come from alternating runs of one sitting.
 
 mod backup;
+mod jobs;
 mod load;
 mod process;
 mod replica;
@@ -38,7 +39,7 @@ fn main() {
     let long = arguments.iter().any(|arg| arg == "--long");
     let only = arguments.iter().find(|arg| !arg.starts_with('-'));
     let mut table = Table::default();
-    let parts: [(&str, Part); 9] = [
+    let parts: [(&str, Part); 10] = [
         ("writes", writes),
         ("durability", durability),
         ("reads", reads),
@@ -48,6 +49,7 @@ fn main() {
         ("footprint", footprint),
         ("backup", backup::backup),
         ("replica", replica::replica),
+        ("jobs", jobs::jobs),
     ];
     for (name, part) in parts {
         if only.is_none_or(|only| only == name) {

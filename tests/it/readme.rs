@@ -24,6 +24,7 @@ fn run_elsewhere() -> BTreeMap<&'static str, &'static str> {
         ("scripts/test", "CI: it is what runs this"),
         ("scripts/new-module notes", "new_module.rs"),
         ("ashlar replica status", "replicated.rs, with a replica"),
+        ("ASHLAR_WORKER_TOKEN=… ashlar worker --server https://ashlar.example.org", "workers.rs, with a server"),
         ("ashlar replica take-over", "replicated.rs, with a replica"),
         (r#"curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/people"#, "people.rs, by another client"),
     ])
