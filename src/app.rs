@@ -86,6 +86,7 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         nav: Arc::new(nav),
         viewer,
         replica: Arc::default(),
+        leaving: Arc::default(),
         connections: Arc::default(),
     };
     let origin = settings.origin().into();

@@ -205,6 +205,7 @@ impl Server {
                 _ = stop.wait_for(|stop| *stop) => None,
                 ready = app.restores.confirmed() => Some(ready),
             };
+            app.platform.leaving.send_replace(true);
             leave.send_replace(Some(if ready.is_some() { Leave::Open } else { Leave::Closed }));
             ready
         };

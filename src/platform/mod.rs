@@ -28,6 +28,7 @@ use error::Result;
 use http::page::{self, Viewer};
 use http::{Call, Head, ListenerStats, Refusal, Request, Saved, SiteSettings};
 use replica::Replica;
+use tokio::sync::watch;
 
 /// Finds who looks at a page, as its head shows them; `app.rs` wires what knows their names.
 pub type FindViewer = Arc<dyn Fn(&Snapshot<'_>, &Principal) -> Result<Viewer> + Send + Sync>;
@@ -42,6 +43,8 @@ pub struct Platform {
     pub viewer: FindViewer,
     /// The replica, where one is kept.
     pub replica: Arc<OnceLock<Replica>>,
+    /// Turns true when the server stops, or makes way for a restored database: what waits for news ends then.
+    pub leaving: Arc<watch::Sender<bool>>,
     /// Figures of the listener.
     pub connections: Arc<ListenerStats>,
 }

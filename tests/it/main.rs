@@ -12,6 +12,7 @@ mod connections;
 mod crash;
 mod idempotency;
 mod jobs;
+mod jobs_console;
 mod limits;
 mod logs;
 mod meanwhile;

@@ -5,6 +5,7 @@
 pub mod answers;
 mod connections;
 pub mod cookies;
+mod events;
 mod forms;
 mod idempotency;
 mod listener;
@@ -20,6 +21,7 @@ mod socket;
 mod upload;
 
 pub use connections::{Drained, ListenerStats};
+pub use events::events;
 pub use forms::{Refusal, label_of, sentence};
 pub use idempotency::{Call, Saved, erase, replayed, sweep, write};
 pub use listener::{Leave, Limits, Peer, raise_file_limit, serve as listen};

@@ -17,8 +17,12 @@ use crate::platform::error::{Error, Result};
 
 const STYLESHEET: &str = include_str!("assets/ashlar.css");
 const MARK: &str = include_str!("assets/ashlar.svg");
+const LIVE: &str = include_str!("assets/live.js");
 /// The stylesheet's address changes with its text, so that browsers may keep it.
 static STYLESHEET_PATH: LazyLock<String> = LazyLock::new(|| format!("/assets/ashlar.css?v={:016x}", fnv1a(STYLESHEET)));
+
+/// The script of pages that change by themselves; its address changes with its text.
+pub static LIVE_PATH: LazyLock<String> = LazyLock::new(|| format!("/assets/live.js?v={:016x}", fnv1a(LIVE)));
 
 /// One entry of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,16 +139,24 @@ fn render(template: &impl Template) -> Result<String> {
 pub fn assets() -> Option<Routes> {
     either([
         on(&()).get(style).at(warp::path!("assets" / "ashlar.css")),
+        on(&()).get(live).at(warp::path!("assets" / "live.js")),
         on(&()).get(mark).at(warp::path!("assets" / "ashlar.svg")),
         on(&()).get(mark).at(warp::path!("favicon.ico")),
     ])
 }
 
 async fn style(_: (), request: Request) -> Result<Response> {
-    // Under another version's address it may change.
-    let current = STYLESHEET_PATH.ends_with(&format!("?{}", request.head.query));
-    let keep = if current { "public, max-age=31536000, immutable" } else { "public, max-age=300" };
-    Ok(asset("text/css; charset=utf-8", STYLESHEET, keep))
+    Ok(asset("text/css; charset=utf-8", STYLESHEET, keep(&STYLESHEET_PATH, &request)))
+}
+
+async fn live(_: (), request: Request) -> Result<Response> {
+    Ok(asset("text/javascript; charset=utf-8", LIVE, keep(&LIVE_PATH, &request)))
+}
+
+/// How long browsers may keep what is asked for: under another version's address it may change.
+fn keep(path: &str, request: &Request) -> &'static str {
+    let is_current = path.ends_with(&format!("?{}", request.head.query));
+    if is_current { "public, max-age=31536000, immutable" } else { "public, max-age=300" }
 }
 
 async fn mark(_: (), _: Request) -> Result<Response> {

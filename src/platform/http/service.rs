@@ -161,8 +161,8 @@ fn secure(headers: &mut HeaderMap, data: bool, https: bool) {
     } else {
         set(
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
-             frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         );
         set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

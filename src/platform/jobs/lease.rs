@@ -53,6 +53,9 @@ pub fn lease(work: &UnitOfWork<'_>, kind: &Kind, who: Leasing<'_>, limit: usize)
         return Ok(Vec::new());
     }
     let mut leased = tables.list_ready(kind.name, limit)?;
+    if !leased.is_empty() {
+        work.raise(PROGRESS);
+    }
     for job in &mut leased {
         job.lease = work.new_id();
         job.attempt += 1;
@@ -63,6 +66,9 @@ pub fn lease(work: &UnitOfWork<'_>, kind: &Kind, who: Leasing<'_>, limit: usize)
 
 /// Says that a run goes on, how far it is, and keeps the job its own; false if it is not any more.
 pub fn renew(work: &UnitOfWork<'_>, id: JobId, lease: LeaseId, who: Leasing<'_>, progress: Option<u8>) -> Result<bool> {
+    if progress.is_some() {
+        work.raise(PROGRESS);
+    }
     Ok(work.tables(Owner(())).renew(id, lease, who.until(work.now()), progress)? == 1)
 }
 
@@ -78,6 +84,7 @@ pub(super) fn must_hold(work: &UnitOfWork<'_>, id: JobId, lease: LeaseId) -> Res
 pub fn complete(work: &UnitOfWork<'_>, id: JobId, lease: LeaseId, record: Record) -> Result<()> {
     must_hold(work, id, lease)?;
     record.write(work)?;
+    work.raise(PROGRESS);
     // What was recorded may have erased whom the job is about, and with them the job.
     work.tables(Owner(())).complete(id, lease, work.now())
 }
@@ -96,6 +103,7 @@ fn gave_up(work: &UnitOfWork<'_>, kinds: &Kinds, job: &Job, failure: &Failure) -
     let tables = work.tables(Owner(()));
     let why = shortened(failure.why());
     tables.insert_failure(job, work.now(), why)?;
+    work.raise(PROGRESS);
     metrics::counter!("ashlar_job_failures_total", "kind" => job.kind.clone()).increment(1);
     let kind = kinds.find(&job.kind);
     let is_last = kind.is_none_or(|kind| job.attempt >= kind.attempts);

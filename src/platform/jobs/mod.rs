@@ -47,6 +47,9 @@ pub type JobId = Id<Job>;
 /// Raised by whatever makes a job ready ([`db::Database::signal`]).
 pub const SIGNAL: &str = "jobs";
 
+/// Raised by whatever changes a job's state or progress.
+pub const PROGRESS: &str = "job progress";
+
 /// A payload says which rows to work on; what is large or about a person stands in those.
 const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 /// What is done is kept for looking back: a day.

@@ -7,7 +7,8 @@ use warp::reply::Response;
 use super::done;
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Cursor, Refusal, Request, answers, label_of};
+use crate::platform::http::page::LIVE_PATH;
+use crate::platform::http::{self, Cursor, Refusal, Request, answers, label_of};
 use crate::platform::jobs::{self, ChangeJobKind, Desk, Failed, Job, JobId, JobPage, KindReport, Place, State};
 
 /// Jobs on one page.
@@ -131,6 +132,12 @@ fn address(state: Option<State>, kind: &str, cursor: Option<String>) -> String {
     }
     let query = query.finish();
     if query.is_empty() { "/jobs".to_owned() } else { format!("/jobs?{query}") }
+}
+
+/// `GET /jobs/events`
+pub(super) async fn events(desk: Desk, request: Request) -> Result<Response> {
+    desk.platform.principal(&request).await?.must_be_staff()?;
+    http::events(&desk.platform, &[jobs::SIGNAL, jobs::PROGRESS])
 }
 
 /// `GET /jobs/{id}`

@@ -73,6 +73,7 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> O
         on(app).get(restore::show_one).post(restore::confirm).at(at!("restore" / String)),
         on(app).get(restore::show_one).post(restore::discard).at(at!("restore" / String / "discard")),
         on(&desk).get(jobs::show).at(at!("jobs")),
+        on(&desk).get(jobs::events).at(at!("jobs" / "events")),
         on(&desk).get(jobs::show_one).at(at!("jobs" / String)),
         on(&desk).post(jobs::retry).at(at!("jobs" / String / "retry")),
         on(&desk).post(jobs::discard).at(at!("jobs" / String / "discard")),

@@ -19,6 +19,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// How long it waits after the server could not be reached, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Whether there is progress to tell of is looked at so often.
+const LOOK: Duration = Duration::from_secs(2);
 /// While a lease holds, what could not be sent is sent again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -180,10 +182,15 @@ impl Client {
     async fn keep_lease(&self, job: &TakenJob, lease_ms: i64, shared: &Shared) {
         let lease = Duration::from_millis(lease_ms.unsigned_abs());
         let mut heard = Instant::now();
+        let mut told = 0;
         while heard.elapsed() < lease {
-            tokio::time::sleep(lease / 3).await;
-            let progress = Some(shared.progress.load(Ordering::Relaxed));
-            let asked = Instant::now();
+            tokio::time::sleep(LOOK.min(lease / 3)).await;
+            let percent = shared.progress.load(Ordering::Relaxed);
+            if percent == told && heard.elapsed() < lease / 3 {
+                continue;
+            }
+            told = percent;
+            let (progress, asked) = (Some(percent), Instant::now());
             match send(self.ask_of(job, Method::POST, "renewal").json(&Renewal { progress })).await {
                 Ok(_) => heard = asked,
                 Err(Refused::Later(why)) => tracing::warn!(id = job.id, why, "the lease could not be renewed"),
