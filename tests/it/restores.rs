@@ -933,3 +933,16 @@ async fn an_upload_that_fills_the_disk_is_refused_and_removed() {
     assert!(!has_unfinished(disk.path()));
     console.app.sign_up("ann@example.org").await;
 }
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_makes_the_server_not_ready() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let app = TestApp::start_in(disk.path(), &[]).await;
+    let ready = async || app.ask("GET /api/ready", "", serde_json::Value::Null).await.status;
+
+    assert_eq!(ready().await, 200);
+    disk.fill_but(8 << 20);
+    assert_eq!(ready().await, 507);
+    fs::remove_file(disk.path().join("filler")).unwrap();
+    assert_eq!(ready().await, 200);
+}

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -218,14 +217,15 @@ async fn a_worker_does_what_it_is_given_and_hands_it_in() {
 async fn a_worker_that_was_frozen_past_its_lease_is_refused_and_another_does_the_job() {
     let shop = Shop::open().await;
     let id = shop.turn("frozen for long");
-    let (stop, worker) = shop.worker("w", way_to(shop.address).await);
+    let way = way_to(shop.address).await;
+    let (stop, worker) = shop.worker("w", way.address);
     shop.unit.wait("begun", || shop.unit.job(id).state == State::Running).await;
 
     // Its network is gone as well, so nobody hears of it.
-    CUT.store(true, Ordering::Relaxed);
+    way.cut(true);
     let (stop_other, other) = shop.worker("other", shop.address);
     shop.done(id).await;
-    CUT.store(false, Ordering::Relaxed);
+    way.cut(false);
     // It thaws, and would hand in.
     tokio::time::sleep(Duration::from_millis(3000)).await;
 
@@ -238,34 +238,39 @@ async fn a_worker_that_was_frozen_past_its_lease_is_refused_and_another_does_the
     shop.own.stop(LEASE).await;
 }
 
-/// Whether the way to the server is cut.
-static CUT: AtomicBool = AtomicBool::new(false);
+/// A way to a server that can be cut.
+pub struct Way {
+    pub address: SocketAddr,
+    is_cut: watch::Sender<bool>,
+}
 
-/// A way to `server` that can be cut.
-async fn way_to(server: SocketAddr) -> SocketAddr {
+impl Way {
+    pub fn cut(&self, is_cut: bool) {
+        self.is_cut.send_replace(is_cut);
+    }
+}
+
+pub async fn way_to(server: SocketAddr) -> Way {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let (is_cut, cut) = watch::channel(false);
     tokio::spawn(async move {
         loop {
             let (mut from, _) = listener.accept().await.unwrap();
+            let mut cut = cut.clone();
             tokio::spawn(async move {
-                if CUT.load(Ordering::Relaxed) {
+                if *cut.borrow() {
                     return;
                 }
                 let Ok(mut to) = TcpStream::connect(server).await else { return };
-                let cut = async {
-                    while !CUT.load(Ordering::Relaxed) {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                };
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
-                    () = cut => {}
+                    _ = cut.wait_for(|cut| *cut) => {}
                 }
             });
         }
     });
-    address
+    Way { address, is_cut }
 }
 
 #[tokio::test(flavor = "multi_thread")]
