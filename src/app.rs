@@ -5,6 +5,7 @@ use std::sync::Arc;
 use utoipa::OpenApi;
 
 use crate::modules::billing::Billing;
+use crate::modules::media::Media;
 use crate::modules::profiles::Profiles;
 use crate::modules::users::Users;
 use crate::platform::audit::{self, AuditApi};
@@ -30,7 +31,7 @@ pub static MIGRATIONS: &[Migrations] = include!(concat!(env!("OUT_DIR"), "/migra
 
 /// Every module, in order of name.
 fn modules() -> Vec<Box<dyn Module>> {
-    vec![Box::new(Billing), Box::new(Profiles), Box::new(Users)]
+    vec![Box::new(Billing), Box::new(Media), Box::new(Profiles), Box::new(Users)]
 }
 
 /// What the modules say of themselves.
@@ -87,13 +88,25 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         viewer,
         replica: Arc::default(),
         leaving: Arc::default(),
+        media: settings.media,
         connections: Arc::default(),
     };
     let origin = settings.origin().into();
     let backups = Keeper::new(settings.backups.clone());
     let restores = Restores::new(settings.max_restore_upload);
     let job_lease = settings.job_lease;
-    App { platform, users: Users, profiles: Profiles, billing: Billing, modules, origin, backups, restores, job_lease }
+    App {
+        platform,
+        users: Users,
+        profiles: Profiles,
+        billing: Billing,
+        media: Media,
+        modules,
+        origin,
+        backups,
+        restores,
+        job_lease,
+    }
 }
 
 /// Every kind of job, each with the code that runs it.

@@ -61,5 +61,6 @@
 //! ```
 
 pub mod billing;
+pub mod media;
 pub mod profiles;
 pub mod users;

@@ -28,6 +28,11 @@ impl Time {
         self.timestamp().strftime("%Y-%m-%d").to_string()
     }
 
+    /// For headers: `Mon, 23 Nov 2026 22:43:58 GMT`.
+    pub fn to_http(self) -> String {
+        self.timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     /// For file names: `20261123T224358Z`.
     pub fn to_compact(self) -> String {
         self.timestamp().strftime("%Y%m%dT%H%M%SZ").to_string()

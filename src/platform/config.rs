@@ -121,6 +121,18 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_JOB_LEASE", value_name = "TIME")]
     pub job_lease: Option<Every>,
 
+    /// The largest file that may be uploaded [default: 1 GiB]
+    #[arg(long, env = "ASHLAR_MEDIA_MAX_SIZE", value_name = "SIZE")]
+    pub media_max_size: Option<Bytes>,
+
+    /// All files of a person together, at most [default: 4 GiB]
+    #[arg(long, env = "ASHLAR_MEDIA_QUOTA", value_name = "SIZE")]
+    pub media_quota: Option<Bytes>,
+
+    /// How long an upload is waited for that does not go on [default: 1 day]
+    #[arg(long, env = "ASHLAR_MEDIA_UPLOAD_KEEP", value_name = "TIME")]
+    pub media_upload_keep: Option<Every>,
+
     /// The largest backup that may be uploaded to be restored [default: 4 GiB]
     #[arg(long, env = "ASHLAR_MAX_RESTORE_UPLOAD", value_name = "SIZE")]
     pub max_restore_upload: Option<Bytes>,
@@ -140,7 +152,25 @@ pub struct Settings {
     pub replica: ReplicaSettings,
     pub backups: BackupSettings,
     pub job_lease: Duration,
+    pub media: MediaLimits,
     pub max_restore_upload: Bytes,
+}
+
+/// How much may be uploaded.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaLimits {
+    /// One file, at most.
+    pub max_size: Bytes,
+    /// All files of a person, at most.
+    pub quota: Bytes,
+    /// An upload that does not go on is given up after so long, in seconds.
+    pub upload_keep_s: i64,
+}
+
+impl Default for MediaLimits {
+    fn default() -> Self {
+        MediaLimits { max_size: Bytes(1 << 30), quota: Bytes(4 << 30), upload_keep_s: 24 * 60 * 60 }
+    }
 }
 
 /// Who copies the database's changes elsewhere.
@@ -216,6 +246,15 @@ impl Settings {
             },
             replica,
             backups,
+            media: {
+                let limits = MediaLimits::default();
+                let keep = flags.media_upload_keep.or(file.media_upload_keep).and_then(|Every(time)| time);
+                MediaLimits {
+                    max_size: flags.media_max_size.or(file.media_max_size).unwrap_or(limits.max_size),
+                    quota: flags.media_quota.or(file.media_quota).unwrap_or(limits.quota),
+                    upload_keep_s: keep.map_or(limits.upload_keep_s, |keep| keep.as_secs() as i64),
+                }
+            },
             job_lease: flags.job_lease.or(file.job_lease).and_then(|Every(time)| time).unwrap_or(JOB_LEASE),
             max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),
             attempts: AttemptLimits {

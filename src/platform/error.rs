@@ -45,6 +45,12 @@ pub enum Error {
     /// A body beyond its limit in bytes.
     #[error("the body is larger than {limit_bytes} bytes")]
     TooLarge { limit_bytes: usize },
+    /// More than a limit, or what is left of one, allows.
+    #[error("{0}")]
+    NoRoom(String),
+    /// It was there, and is not any more.
+    #[error("{0}")]
+    Gone(&'static str),
     /// A body of a type that is not taken here.
     #[error("{0}")]
     UnsupportedMediaType(String),

@@ -23,6 +23,7 @@ pub mod text;
 use std::sync::{Arc, OnceLock};
 
 use auth::{Auth, Caller, Principal, Token};
+use config::MediaLimits;
 use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
 use http::page::{self, Viewer};
@@ -45,6 +46,8 @@ pub struct Platform {
     pub replica: Arc<OnceLock<Replica>>,
     /// Turns true when the server stops, or makes way for a restored database: what waits for news ends then.
     pub leaving: Arc<watch::Sender<bool>>,
+    /// What may be uploaded.
+    pub media: MediaLimits,
     /// Figures of the listener.
     pub connections: Arc<ListenerStats>,
 }

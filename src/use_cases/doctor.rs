@@ -44,6 +44,7 @@ enum Mend {
     ForgetSignIn,
     EraseProfile,
     EraseAccount,
+    EraseMedia,
     DropJobs,
     Reindex,
 }
@@ -88,6 +89,9 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
             remedy: "removes what nobody can sign in with",
             mend: Some(Mend::ForgetSignIn),
         });
+    }
+    for &person in set(app.media.ids(snapshot)?).difference(&users) {
+        findings.push(orphan(snapshot, person, "file", Mend::EraseMedia)?);
     }
     for &person in set(jobs::known_users(snapshot)?).difference(&users) {
         findings.push(Finding {
@@ -153,6 +157,7 @@ fn mend_one(app: &App, work: &UnitOfWork<'_>, finding: &Finding) -> Result<()> {
         Some(Mend::ForgetSignIn) => app.platform.auth.erase(work, person)?,
         Some(Mend::EraseProfile) => app.profiles.erase(work, person)?,
         Some(Mend::EraseAccount) => app.billing.erase(work, person)?,
+        Some(Mend::EraseMedia) => app.media.erase(work, person)?,
         Some(Mend::DropJobs) => drop(jobs::erase(work, person)?),
         Some(Mend::Reindex) => app.profiles.reindex(work, person)?,
     }

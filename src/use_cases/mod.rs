@@ -30,6 +30,7 @@ use serde::Serialize;
 use utoipa::OpenApi;
 
 use crate::modules::billing::{Account, Billing};
+use crate::modules::media::Media;
 use crate::modules::profiles::{Profile, Profiles};
 use crate::modules::users::{User, Users};
 use crate::platform::Platform;
@@ -50,6 +51,7 @@ pub struct App {
     pub users: Users,
     pub profiles: Profiles,
     pub billing: Billing,
+    pub media: Media,
     /// Every module, whatever it is, in order of name.
     pub modules: Arc<[Box<dyn Module>]>,
     pub backups: Keeper,

@@ -145,7 +145,9 @@ fn every_operation_says_all_that_a_client_must_know() {
         for (status, response) in good {
             let contents = response["content"].as_object();
             let described = contents.is_some_and(|all| all.values().all(|content| !content["schema"].is_null()));
-            assert_eq!(described, status != "204", "{name} {status}: a schema, unless there is no content");
+            // tus says in headers what there is to say.
+            let is_empty = status == "204" || name.contains("/media/uploads");
+            assert_eq!(described, !is_empty, "{name} {status}: a schema, unless there is no content");
         }
         for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
             let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
@@ -161,7 +163,8 @@ fn every_operation_says_all_that_a_client_must_know() {
             assert!(operation["parameters"].as_array().unwrap().iter().any(key), "{name}");
         }
         if let Some(body) = operation.get("requestBody") {
-            assert_eq!(body["required"], true, "{name}");
+            // An upload may begin with bytes, or without.
+            assert!(body["required"] == true || name == "POST /api/media/uploads", "{name}");
             if body["content"]["application/json"].is_null() {
                 assert_eq!(body["content"].as_object().map(|types| types.len()), Some(1), "{name}");
                 continue;

@@ -180,7 +180,7 @@ async fn an_export_has_everything_and_closing_takes_it_all_away() {
     for n in 0..150 {
         add(&app, &owner, &format!("quagmire{n}@example.org"), &format!("Xanthippe{n} Quagmire")).await;
     }
-    let form = json!({ "email": "quagmire@example.org", "password": "violet-anvil-tuesday", "display_name": "Ünique Quagmire" });
+    let form = json!({ "email": "quagmire@example.org", "password": "violet-anvil-tuesday", "display_name": "Ümlautine Quagmire" });
     let signed_up = app.send(app.asking("POST /api/sign-up", "", form.clone()).header("idempotency-key", "k1")).await;
     let (id, token) = (signed_up.body["user"]["id"].as_str().unwrap(), signed_up.body["token"].as_str().unwrap());
     let profile = json!({ "bio": "Quagmire lays bricks", "phone": "+41 44 123 45 67", "pronouns": "quag/mire" });
@@ -193,7 +193,7 @@ async fn an_export_has_everything_and_closing_takes_it_all_away() {
     let export = app.ask(&format!("GET /api/people/{id}/export"), token, Value::Null).await;
     for held in [
         "quagmire@example.org",
-        "Ünique Quagmire",
+        "Ümlautine Quagmire",
         "lays bricks",
         "+41 44",
         "EUR",
@@ -223,7 +223,7 @@ async fn an_export_has_everything_and_closing_takes_it_all_away() {
     assert!(audit.text.contains("person.closed") && audit.text.contains("person.signed_up"));
     assert!(!audit.text.to_lowercase().contains("quagmire"), "{}", audit.text);
     app.stop();
-    for word in ["quagmire", "Quagmire", "xanthippe", "Xanthippe", "nique", "lays bricks", "44 123", "quag/mire"] {
+    for word in ["quagmire", "Quagmire", "xanthippe", "Xanthippe", "mlautine", "lays bricks", "44 123", "quag/mire"] {
         for file in ["ashlar.db", "ashlar.db-wal"] {
             let bytes = std::fs::read(app.folder.join(file)).unwrap_or_default();
             let found = bytes.windows(word.len()).filter(|window| *window == word.as_bytes()).count();

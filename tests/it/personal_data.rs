@@ -1,6 +1,7 @@
 //! What is held on a person can be had and taken away whole, whichever module holds it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::header::USER_AGENT;
 use rusqlite::types::ValueRef;
@@ -33,6 +34,14 @@ async fn fill(app: &TestApp, staff: &str) -> (Uuid, String) {
     assert_eq!(session.status(), 201);
     let link = app.request(reqwest::Method::POST, &format!("/api/people/{id}/password-link")).bearer_auth(staff);
     assert_eq!(link.send().await.unwrap().status(), 201);
+    let file = app.upload(&token, "zebulon.txt", b"zebulon".to_vec()).await;
+    assert_eq!(file.status, 201, "{}", file.text);
+    app.begin(&token, 100).await;
+    // It is worked on by a job, and a worker that never comes keeps that job where it is.
+    let place = json!({ "place": "workers" });
+    assert_eq!(app.ask("PATCH /api/job-kinds/media.image", staff, place).await.status, 200);
+    let picture = app.upload(&token, "zebulon.gif", b"GIF89a\x01\0\x01\0".to_vec()).await;
+    assert_eq!(picture.body["state"], "processing", "{}", picture.text);
     // Here each further module is filled.
 
     (id.parse().unwrap(), token)
@@ -69,6 +78,12 @@ async fn a_closed_account_leaves_no_row_that_tells_of_its_person() {
     let mut app = TestApp::start_in(&app.folder, &[]).await;
     let closed = app.request(reqwest::Method::DELETE, &format!("/api/people/{id}")).bearer_auth(&staff);
     assert_eq!(closed.send().await.unwrap().status(), 204);
+    // Files go piece by piece, by a job.
+    while app.ask("GET /api/jobs?kind=media.sweep&state=waiting", &staff, Value::Null).await.body["items"] != json!([])
+        || app.ask("GET /api/jobs?kind=media.sweep&state=running", &staff, Value::Null).await.body["items"] != json!([])
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     app.stop();
 
     let left = traces(&app.folder, id);

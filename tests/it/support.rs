@@ -200,7 +200,8 @@ impl TestApp {
             .env("ASHLAR_LOG", "warn")
             .env("ASHLAR_BACKUP_EVERY", "off")
             .env("ASHLAR_DRILL_EVERY", "off")
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("ASHLAR_LISTEN", "127.0.0.1:0")
+            .arg("serve")
             .args(args)
             .arg("--data")
             .arg(folder);

@@ -19,7 +19,12 @@ impl Refusal {
         let retry_after_s = match &error {
             Error::Limited { retry_after_s } => Some(*retry_after_s),
             Error::Overloaded(_) | Error::Lost(_) => Some(1),
-            Error::Invalid(_) | Error::Conflict { .. } | Error::Duplicate | Error::Stale | Error::DiskFull => None,
+            Error::Invalid(_)
+            | Error::Conflict { .. }
+            | Error::Duplicate
+            | Error::Stale
+            | Error::NoRoom(_)
+            | Error::DiskFull => None,
             _ => return Err(error),
         };
         Ok(Refusal { problem: Some(Problem::from(&error)), retry_after_s })

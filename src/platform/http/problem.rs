@@ -28,7 +28,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+    /// A kind of its own, for what one protocol alone knows.
+    pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
         Problem {
             kind: format!("/problems/{kind}"),
             title: title.into(),
@@ -65,6 +66,8 @@ impl From<&Error> for Problem {
             Error::Conflict { .. } | Error::Duplicate => (S::CONFLICT, "conflict", "In conflict with what is there"),
             Error::Stale => (S::PRECONDITION_FAILED, "stale", "Changed meanwhile"),
             Error::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
+            Error::NoRoom(_) => (S::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
+            Error::Gone(_) => (S::GONE, "gone", "Gone"),
             Error::UnsupportedMediaType(_) => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type")
             }

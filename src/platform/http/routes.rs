@@ -55,6 +55,11 @@ where
         self.add(Method::DELETE, f)
     }
 
+    /// In place of the usual answer, which names the methods alone.
+    pub fn options<F: Future<Output = Result<Response>> + Send + 'static>(self, f: fn(S, Request<P>) -> F) -> Self {
+        self.add(Method::OPTIONS, f)
+    }
+
     fn add<F>(mut self, method: Method, handler: fn(S, Request<P>) -> F) -> Self
     where
         F: Future<Output = Result<Response>> + Send + 'static,
@@ -161,7 +166,9 @@ fn other_method<P>(method: &Method, handlers: &[(Method, Handler<P>)]) -> Respon
     if allow.contains(&"GET") {
         allow.push("HEAD");
     }
-    allow.push("OPTIONS");
+    if !allow.contains(&"OPTIONS") {
+        allow.push("OPTIONS");
+    }
     let allow = allow.join(", ");
     let mut response = if method == Method::OPTIONS {
         let mut response = Response::default();

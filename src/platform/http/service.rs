@@ -106,8 +106,9 @@ impl Service {
             problem.request_id = Some(head.id.to_string());
             match if api { Ok(problem_response(&problem)) } else { page_of(&problem, head) } {
                 Ok(mut shown) => {
-                    for name in [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ALLOW] {
-                        if let Some(value) = response.headers_mut().remove(&name) {
+                    // What the answer says beside its body, it says in either form.
+                    for (name, value) in std::mem::take(response.headers_mut()) {
+                        if let Some(name) = name.filter(|name| !shown.headers().contains_key(name)) {
                             shown.headers_mut().insert(name, value);
                         }
                     }
@@ -155,23 +156,21 @@ fn secure(headers: &mut HeaderMap, data: bool, https: bool) {
     if https {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
-    if data {
-        set(header::CACHE_CONTROL, "no-store");
-        set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    let policy = if data {
+        "default-src 'none'; frame-ancestors 'none'"
     } else {
-        set(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
-             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        );
         set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    }
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+         media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    };
+    // What says something stricter itself knows why.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// Links bear their token in the path: it stays out of the log.
 fn logged_path(path: &str) -> &str {
-    for start in ["/password/", "/set-up/", "/api/password-links/"] {
+    for start in ["/password/", "/set-up/", "/api/password-links/", "/media-links/"] {
         if path.starts_with(start) {
             return start;
         }

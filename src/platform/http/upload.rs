@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use multer::Multipart;
+use multer::{Field, Multipart};
 use tokio::sync::mpsc;
 use warp::http::header;
 
@@ -31,12 +31,8 @@ impl<P> Request<P> {
     /// # Errors
     /// [`Error::Invalid`] of `field` if there is none or it is too large; if it breaks off. Part of it may be at `path`.
     pub async fn save_file(&mut self, field: &'static str, limit: Bytes, path: &Path) -> Result<String> {
-        let content_type = self.head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let boundary = content_type.and_then(|value| multer::parse_boundary(value).ok()).ok_or_else(|| {
-            Error::UnsupportedMediaType("send the form with `Content-Type: multipart/form-data`".into())
-        })?;
-        let announced = self.head.headers.get(header::CONTENT_LENGTH);
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
+        let boundary = self.boundary()?;
+        let announced = self.announced().unwrap_or(0);
         if announced > limit.0.saturating_add(FORM_BYTES) {
             return Err(too_large(field, limit));
         }
@@ -45,18 +41,49 @@ impl<P> Request<P> {
             return Err(Error::DiskFull);
         }
         let mut form = Multipart::new(arriving(&mut self.body), boundary);
-        let missing = || Error::invalid(field, "choose a file");
-        let part = form.next_field().await.map_err(broken)?.ok_or_else(missing)?;
+        let part = form.next_field().await.map_err(broken)?.ok_or_else(|| missing(field))?;
         if part.name() != Some(field) {
             return Err(Error::invalid(part.name().unwrap_or("body"), "unknown field"));
         }
-        let name = shown_name(part.file_name().unwrap_or("")).ok_or_else(missing)?;
+        let name = shown_name(part.file_name().unwrap_or("")).ok_or_else(|| missing(field))?;
         let part = part.map(|piece| piece.map_err(broken));
         write(part, path, limit, || too_large(field, limit)).await?;
         match form.next_field().await.map_err(broken)? {
             Some(more) => Err(Error::invalid(more.name().unwrap_or("body"), "unknown field")),
             None => Ok(name),
         }
+    }
+
+    /// The file in `field` of a `multipart/form-data` form, which has no other, to be read as it arrives.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] of `field` if there is none.
+    pub async fn file(&mut self, field: &'static str) -> Result<IncomingFile<'_>> {
+        let boundary = self.boundary()?;
+        let mut form = Multipart::new(arriving(&mut self.body), boundary);
+        let part = form.next_field().await.map_err(broken)?.ok_or_else(|| missing(field))?;
+        if part.name() != Some(field) {
+            return Err(Error::invalid(part.name().unwrap_or("body"), "unknown field"));
+        }
+        let name = part.file_name().ok_or_else(|| missing(field))?.to_owned();
+        Ok(IncomingFile { name, part: Some(part), form })
+    }
+
+    /// How many bytes the client says that it sends.
+    pub fn announced(&self) -> Option<u64> {
+        self.head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    fn boundary(&self) -> Result<String> {
+        let content_type = self.head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        content_type
+            .and_then(|value| multer::parse_boundary(value).ok())
+            .ok_or_else(|| Error::UnsupportedMediaType("send the form with `Content-Type: multipart/form-data`".into()))
+    }
+
+    /// The body as it arrives, given up where it does not go on.
+    pub fn pieces(&mut self) -> impl Stream<Item = Result<bytes::Bytes>> + Send {
+        arriving(&mut self.body)
     }
 
     /// Writes the body to `path`, at most `limit` of it.
@@ -82,6 +109,32 @@ impl<P> Request<P> {
         };
         // What takes longer is cut off.
         tokio::time::timeout(Duration::from_secs(REST_S), rest).await.ok();
+    }
+}
+
+/// A file in a form, as it arrives.
+pub struct IncomingFile<'r> {
+    /// As the client gives it.
+    pub name: String,
+    part: Option<Field<'r>>,
+    form: Multipart<'r>,
+}
+
+impl IncomingFile<'_> {
+    /// The next bytes; none at its end, which is the form's.
+    ///
+    /// # Errors
+    /// If it breaks off, or another field follows.
+    pub async fn next(&mut self) -> Result<Option<bytes::Bytes>> {
+        let Some(part) = &mut self.part else { return Ok(None) };
+        if let Some(piece) = part.chunk().await.map_err(broken)? {
+            return Ok(Some(piece));
+        }
+        self.part = None;
+        match self.form.next_field().await.map_err(broken)? {
+            Some(more) => Err(Error::invalid(more.name().unwrap_or("body"), "unknown field")),
+            None => Ok(None),
+        }
     }
 }
 
@@ -125,6 +178,10 @@ fn arriving(body: &mut Body) -> impl Stream<Item = Result<bytes::Bytes>> + Send 
         };
         Some((piece, body))
     })
+}
+
+fn missing(field: &str) -> Error {
+    Error::invalid(field, "choose a file")
 }
 
 fn too_large(field: &str, limit: Bytes) -> Error {

@@ -89,6 +89,11 @@ fn enqueue_text(work: &UnitOfWork<'_>, kind: &str, payload: &str, order: Order) 
     Ok(id)
 }
 
+/// How far the job of this kind and key is that runs now, in percent.
+pub fn progress_of(snapshot: &Snapshot<'_>, kind: &str, unique_key: &str) -> Result<Option<u8>> {
+    snapshot.tables(Owner(())).find_progress(kind, unique_key)
+}
+
 /// Runs a dead job, or one that waits for another try, as soon as can be; a dead one has all its tries again.
 ///
 /// # Errors

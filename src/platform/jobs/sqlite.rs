@@ -37,6 +37,7 @@ pub(super) trait JobRepository {
     fn find(&self, id: JobId) -> Result<Option<Job>>;
     /// The job of this kind and key that has not ended.
     fn find_open(&self, kind: &str, unique_key: &str) -> Result<Option<JobId>>;
+    fn find_progress(&self, kind: &str, unique_key: &str) -> Result<Option<u8>>;
     fn list(&self, state: Option<&str>, kind: Option<&str>, before: Option<JobId>, limit: u32) -> Result<Vec<Job>>;
 
     /// Makes those ready whose time has come, at most `limit`; returns how many.
@@ -128,6 +129,15 @@ impl JobRepository for Tables<'_, Owner> {
             (kind, unique_key),
             |row| row.get(0),
         )
+    }
+
+    fn find_progress(&self, kind: &str, unique_key: &str) -> Result<Option<u8>> {
+        let found = self.fetch_optional(
+            sql!("SELECT progress FROM jobs WHERE kind = ?1 AND unique_key = ?2 AND ended_at IS NULL"),
+            (kind, unique_key),
+            |row| row.get(0),
+        )?;
+        Ok(found.flatten())
     }
 
     fn list(&self, state: Option<&str>, kind: Option<&str>, before: Option<JobId>, limit: u32) -> Result<Vec<Job>> {

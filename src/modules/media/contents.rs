@@ -1,0 +1,210 @@
+//! Contents: bytes in pieces of 256 KB, filled and read piece by piece, however large they are.
+//!
+//! A content is filled in small units of work, so that nobody waits long behind one, and counts only once something
+//! refers to it. It is read with a short read for each piece, so that a slow client holds no snapshot.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use sha2::digest::common::hazmat::SerializableState;
+use sha2::{Digest, Sha256};
+
+use super::Owner;
+use super::model::ContentId;
+use super::repository::MediaRepository;
+use crate::platform::db::{Database, Snapshot, UnitOfWork};
+use crate::platform::error::{Error, Result};
+
+/// Bytes of a piece.
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+/// Pieces that are written in one unit of work.
+const BATCH: usize = 2;
+
+/// A content that is being filled.
+pub(super) struct Filling {
+    pub id: ContentId,
+    /// How much there is, what waits to be written counted.
+    pub bytes: u64,
+    /// What waits to be written; it begins with piece `number`.
+    waiting: Vec<u8>,
+    number: u64,
+    /// Over what is written, and the first `hashed` bytes of what waits.
+    hash: Sha256,
+    hashed: usize,
+}
+
+/// Pieces to be written.
+pub(super) struct Batch {
+    content: ContentId,
+    first: u64,
+    bytes: Vec<u8>,
+}
+
+impl Filling {
+    pub fn new(id: ContentId) -> Filling {
+        Filling { id, bytes: 0, waiting: Vec::new(), number: 0, hash: Sha256::new(), hashed: 0 }
+    }
+
+    /// Goes on behind `received` bytes, of which `hash_state` is the hash so far.
+    pub fn resume(snapshot: &Snapshot<'_>, id: ContentId, received: u64, hash_state: &[u8]) -> Result<Filling> {
+        let state = hash_state.try_into().map_err(|_| Error::Internal("an upload's hash is cut off".into()))?;
+        let hash = Sha256::deserialize(&state).map_err(|e| Error::internal("reading an upload's hash", e))?;
+        let (number, rest) = (received / CHUNK_BYTES as u64, (received % CHUNK_BYTES as u64) as usize);
+        let mut waiting = Vec::new();
+        if rest > 0 {
+            // What lies behind it arrived and did not count.
+            waiting = snapshot.tables(Owner(())).find_chunk(id, number)?.unwrap_or_default();
+            if waiting.len() < rest {
+                return Err(Error::Internal(format!("piece {number} of the content {id} is cut off")));
+            }
+            waiting.truncate(rest);
+        }
+        Ok(Filling { id, bytes: received, waiting, number, hash, hashed: rest })
+    }
+
+    /// Adds bytes; returns what is to be written now.
+    pub fn push(&mut self, piece: &[u8]) -> Option<Batch> {
+        self.bytes += piece.len() as u64;
+        self.waiting.extend_from_slice(piece);
+        let whole = self.waiting.len() / CHUNK_BYTES;
+        (whole >= BATCH).then(|| {
+            let rest = self.waiting.split_off(whole * CHUNK_BYTES);
+            let bytes = std::mem::replace(&mut self.waiting, rest);
+            self.hash.update(&bytes[std::mem::take(&mut self.hashed)..]);
+            let first = self.number;
+            self.number += whole as u64;
+            Batch { content: self.id, first, bytes }
+        })
+    }
+
+    /// How much lies before what waits to be written, and the state of the hash over that: [`Filling::resume`].
+    pub fn written(&self) -> (u64, Vec<u8>) {
+        (self.number * CHUNK_BYTES as u64, self.hash.serialize().to_vec())
+    }
+
+    /// What is left to be written, its last piece cut off where it ends.
+    pub fn rest(&self) -> Batch {
+        Batch { content: self.id, first: self.number, bytes: self.waiting.clone() }
+    }
+
+    pub fn sha256(&self) -> [u8; 32] {
+        self.whole_hash().finalize().into()
+    }
+
+    /// The state of the hash over all of it.
+    pub fn hash_state(&self) -> Vec<u8> {
+        self.whole_hash().serialize().to_vec()
+    }
+
+    fn whole_hash(&self) -> Sha256 {
+        let mut hash = self.hash.clone();
+        hash.update(&self.waiting[self.hashed..]);
+        hash
+    }
+}
+
+/// The state of a hash over nothing.
+pub(super) fn empty_hash() -> Vec<u8> {
+    Sha256::new().serialize().to_vec()
+}
+
+impl Batch {
+    pub fn write(&self, work: &UnitOfWork<'_>) -> Result<()> {
+        let tables = work.tables(Owner(()));
+        for (number, piece) in (self.first..).zip(self.bytes.chunks(CHUNK_BYTES)) {
+            tables.put_chunk(self.content, number, piece)?;
+        }
+        Ok(())
+    }
+}
+
+/// The first bytes of a content.
+pub(super) fn head(snapshot: &Snapshot<'_>, id: ContentId, bytes: usize) -> Result<Vec<u8>> {
+    let mut first = snapshot.tables(Owner(())).find_chunk(id, 0)?.unwrap_or_default();
+    first.truncate(bytes);
+    Ok(first)
+}
+
+/// The bytes `from..to` of a content, each piece read when the one before has been sent.
+pub(super) fn stream(
+    database: Database,
+    id: ContentId,
+    from: u64,
+    to: u64,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static {
+    let read = move |at: u64| {
+        let database = database.clone();
+        async move {
+            if at >= to {
+                return Ok(None);
+            }
+            let number = at / CHUNK_BYTES as u64;
+            let chunk = database.read("media_content", move |snapshot| piece(snapshot, id, number)).await;
+            let chunk = Bytes::from(chunk.map_err(std::io::Error::other)?);
+            let begin = (at - number * CHUNK_BYTES as u64) as usize;
+            let end = chunk.len().min(begin + (to - at) as usize);
+            let piece = chunk.slice(begin.min(end)..end);
+            if piece.is_empty() {
+                return Err(std::io::Error::other(format!("piece {number} of the content {id} is cut off")));
+            }
+            let next = at + piece.len() as u64;
+            Ok(Some((piece, next)))
+        }
+    };
+    // warp asks for `Sync`; what is boxed is only ever polled by one.
+    SyncStream(Box::pin(stream::try_unfold(from, read)))
+}
+
+/// A stream that nobody shares.
+struct SyncStream<S>(std::pin::Pin<Box<S>>);
+
+fn piece(snapshot: &Snapshot<'_>, id: ContentId, number: u64) -> Result<Vec<u8>> {
+    let found = snapshot.tables(Owner(())).find_chunk(id, number)?;
+    found.ok_or_else(|| Error::Internal(format!("piece {number} of the content {id} is missing")))
+}
+
+/// A content for threads that may wait.
+pub(super) struct Reader {
+    database: Database,
+    id: ContentId,
+    size: u64,
+    at: u64,
+    piece: std::io::Cursor<Vec<u8>>,
+}
+
+impl Reader {
+    pub fn new(database: Database, id: ContentId, size: u64) -> Reader {
+        Reader { database, id, size, at: 0, piece: std::io::Cursor::default() }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let mut read = self.piece.read(into)?;
+        if read == 0 && self.at < self.size {
+            let number = self.at / CHUNK_BYTES as u64;
+            let id = self.id;
+            let bytes = self.database.read_blocking("media_content", |snapshot| piece(snapshot, id, number));
+            self.piece = std::io::Cursor::new(bytes.map_err(std::io::Error::other)?);
+            self.at += CHUNK_BYTES as u64;
+            read = self.piece.read(into)?;
+        }
+        Ok(read)
+    }
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<S: Stream> Stream for SyncStream<S> {
+    type Item = S::Item;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<S::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
