@@ -18,6 +18,7 @@ use crate::platform::http::page::{Nav, Viewer};
 use crate::platform::http::{self, Routes, Service, page};
 use crate::platform::jobs::remote::{self, RemoteApi};
 use crate::platform::jobs::{self, JobsApi, Kinds, Work};
+use crate::platform::mail::{self, Mailer, MailsApi};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
 use crate::platform::{FindViewer, Platform};
@@ -49,6 +50,7 @@ fn platform_declarations() -> Vec<Declaration> {
         part("db", "What the unit is, and how often it was restored"),
         part("http", "Answers that are kept, so that a repeated request happens once"),
         part("jobs", "What is done after the commit, and what became of it"),
+        part("mail", "What was mailed to whom, and whether it was taken"),
     ]
 }
 
@@ -83,6 +85,7 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     let platform = Platform {
         database,
         auth,
+        mailer: Mailer::new(settings.mail.clone()),
         site: settings.site.clone(),
         nav: Arc::new(nav),
         viewer,
@@ -114,7 +117,8 @@ pub fn compose(database: Database, settings: &Settings) -> App {
 /// # Errors
 /// If two bear the same name, or one is not named after whose it is.
 pub fn kinds(app: &App) -> Result<Kinds> {
-    let mut kinds = Vec::new();
+    let mut kinds = mail::kinds(&app.platform.mailer);
+    kinds.extend(use_cases::kinds(app));
     for module in app.modules.iter() {
         let name = module.declaration().name;
         let own = module.jobs(&app.platform);
@@ -139,6 +143,7 @@ pub fn service(app: &App, matrix: Vec<Use>, kinds: &Kinds) -> Service {
     let mut routes = vec![room(use_cases::routes(app), "use_cases"), room(audit::routes(&app.platform), "audit")];
     routes.push(room(jobs::routes(&app.platform, kinds), "jobs"));
     routes.push(room(remote::routes(&app.workshop(kinds)), "jobs"));
+    routes.push(room(mail::routes(&app.platform), "mail"));
     routes.extend(app.modules.iter().map(|module| room(module.routes(&app.platform), module.declaration().name)));
     routes.push(room(console::routes(app, map, &document, kinds), "console"));
     routes.push(room(page::assets(), "assets"));
@@ -166,6 +171,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document.merge(AuditApi::openapi());
     document.merge(JobsApi::openapi());
     document.merge(RemoteApi::openapi());
+    document.merge(MailsApi::openapi());
     for module in modules() {
         document.merge(module.api());
     }

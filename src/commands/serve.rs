@@ -20,7 +20,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::{Leave, Limits, ListenerStats, Peer, Service, raise_file_limit};
 use crate::platform::jobs::{self, Kinds, Workers};
 use crate::platform::replica::{Planned, Replica};
-use crate::platform::{http, telemetry};
+use crate::platform::{http, mail, telemetry};
 use crate::use_cases::restores::{self, Ready};
 use crate::use_cases::{App, backups, set_up};
 
@@ -326,7 +326,7 @@ async fn background(app: App, kinds: Kinds) {
             _ = sweep.tick() => {
                 let auth = app.platform.auth.clone();
                 let swept = app.platform.database.write("sweep", Actor::system(), move |work| {
-                    Ok(auth.sweep(work)? + http::sweep(work)? + jobs::sweep(work)?)
+                    Ok(auth.sweep(work)? + http::sweep(work)? + jobs::sweep(work)? + mail::sweep(work)?)
                 });
                 match swept.await {
                     Ok(0) => {}

@@ -15,6 +15,7 @@ use super::bytes::Bytes;
 use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Limits, Proxies, SiteSettings};
+use super::mail::{MailSettings, SecretUrl};
 use super::replica::Schedule;
 
 /// Long enough for a busy machine, short enough for whoever waits after a worker has died.
@@ -132,6 +133,15 @@ pub struct Options {
     /// How long an upload is waited for that does not go on [default: 1 day]
     #[arg(long, env = "ASHLAR_MEDIA_UPLOAD_KEEP", value_name = "TIME")]
     pub media_upload_keep: Option<Every>,
+    /// The server that takes our mail: smtps://USER:PASSWORD@HOST for TLS, smtp://USER:PASSWORD@HOST:587 for STARTTLS; to
+    /// this machine smtp:// is plain, elsewhere with ?tls=none. It bears a password, which is never logged nor shown: set it
+    /// in the file or by the variable, since flags show in lists of processes [default: mail is kept and shown in the outbox]
+    #[arg(long, env = "ASHLAR_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    pub smtp_url: Option<SecretUrl>,
+
+    /// From whom mail comes: 'Ashlar <ashlar@example.org>'
+    #[arg(long, env = "ASHLAR_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
 
     /// The largest backup that may be uploaded to be restored [default: 4 GiB]
     #[arg(long, env = "ASHLAR_MAX_RESTORE_UPLOAD", value_name = "SIZE")]
@@ -153,6 +163,7 @@ pub struct Settings {
     pub backups: BackupSettings,
     pub job_lease: Duration,
     pub media: MediaLimits,
+    pub mail: MailSettings,
     pub max_restore_upload: Bytes,
 }
 
@@ -229,6 +240,8 @@ impl Settings {
             },
             drill_every: flags.drill_every.or(file.drill_every).unwrap_or(Every::days(7)),
         };
+        let from = flags.mail_from.or(file.mail_from);
+        let mail = MailSettings::parse(flags.smtp_url.or(file.smtp_url), from.as_deref())?;
         Ok(Settings {
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
@@ -255,6 +268,7 @@ impl Settings {
                     upload_keep_s: keep.map_or(limits.upload_keep_s, |keep| keep.as_secs() as i64),
                 }
             },
+            mail,
             job_lease: flags.job_lease.or(file.job_lease).and_then(|Every(time)| time).unwrap_or(JOB_LEASE),
             max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),
             attempts: AttemptLimits {

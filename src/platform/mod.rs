@@ -14,6 +14,7 @@ pub mod files;
 pub mod http;
 pub mod ids;
 pub mod jobs;
+pub mod mail;
 pub mod module;
 pub mod replica;
 pub mod scratch;
@@ -28,6 +29,7 @@ use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
 use http::page::{self, Viewer};
 use http::{Call, Head, ListenerStats, Refusal, Request, Saved, SiteSettings};
+use mail::Mailer;
 use replica::Replica;
 use tokio::sync::watch;
 
@@ -39,6 +41,7 @@ pub type FindViewer = Arc<dyn Fn(&Snapshot<'_>, &Principal) -> Result<Viewer> + 
 pub struct Platform {
     pub database: Database,
     pub auth: Auth,
+    pub mailer: Mailer,
     pub site: Arc<SiteSettings>,
     pub nav: Arc<page::Nav>,
     pub viewer: FindViewer,

@@ -1,4 +1,4 @@
-//! Add a person: staff add someone, who sets a password by a one-time link.
+//! Add a person: staff add someone, who sets a password by a one-time link that is mailed to them.
 
 use serde::Deserialize;
 use warp::http::StatusCode;
@@ -24,13 +24,15 @@ pub struct AddPerson {
     pub currency: Option<String>,
 }
 
-/// Saves user, profile and billing account together, or none of them. The person can't sign in yet.
+/// Saves user, profile and billing account together, or none of them. The person can't sign in yet: a link to set a
+/// password is mailed to them.
 pub async fn add_person(app: &App, call: Call, form: AddPerson, role: Role) -> Result<Saved<Person>> {
     let new = NewPerson::parse(&form.email, &form.display_name, form.currency.as_deref())?;
     let it = app.clone();
     app.platform
         .write("add_person", call, move |work| {
             let person = it.create_person(work, new, role)?;
+            it.mail_invitation(work, &person)?;
             audit::record_person(work, "person.added", person.user.id, None, Some(&person))?;
             Ok(person)
         })

@@ -6,7 +6,7 @@ use warp::reply::Response;
 use super::App;
 use super::prove_again::prove_again;
 use crate::platform::audit;
-use crate::platform::auth::{Caller, Password, Principal, Purpose};
+use crate::platform::auth::{Caller, Password, Principal};
 use crate::platform::error::Result;
 use crate::platform::http::{Request, answers};
 
@@ -32,7 +32,7 @@ pub async fn change_password(app: &App, by: Caller, who: Principal, form: Change
     app.platform
         .change("change_password", by, move |work| {
             it.change_password(work, &candidate, &new)?;
-            it.void_links(work, Purpose::Password, who.user)?;
+            it.void_password_links(work, who.user)?;
             if form.end_other_sessions {
                 it.end_sessions(work, who.user, Some(who.session))?;
             }

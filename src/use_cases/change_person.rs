@@ -5,7 +5,7 @@ use warp::reply::Response;
 
 use super::{App, Person};
 use crate::platform::audit;
-use crate::platform::auth::{Caller, Purpose, Role, State};
+use crate::platform::auth::{Caller, Role, State};
 use crate::platform::error::Result;
 use crate::platform::http::{Request, answers};
 use crate::platform::ids::UserId;
@@ -37,7 +37,7 @@ pub async fn change_person(
                 it.platform.auth.end_sessions(work, id, None)?;
             }
             if before != after {
-                it.platform.auth.void_links(work, Purpose::Password, id)?;
+                it.platform.auth.void_password_links(work, id)?;
                 audit::record_person(work, "person.changed", id, Some(&before), Some(&after))?;
             }
             it.person(work, id)

@@ -8,7 +8,7 @@ use crate::platform::auth::{Caller, Principal};
 use crate::platform::error::Result;
 use crate::platform::http::{self, Request, answers};
 use crate::platform::ids::UserId;
-use crate::platform::{Platform, audit, db, jobs};
+use crate::platform::{Platform, audit, db, jobs, mail};
 
 /// Erases a person. What accounting law wants kept stays, without the person; so does that something was done.
 ///
@@ -35,6 +35,7 @@ pub fn erase(app: &App, work: &db::UnitOfWork<'_>, id: UserId) -> Result<()> {
     audit::erase(work, id)?;
     http::erase(work, id)?;
     jobs::erase(work, id)?;
+    mail::erase(work, id)?;
     audit::record_person(work, "person.closed", id, None, None)
 }
 

@@ -17,6 +17,7 @@ use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
 use crate::platform::jobs;
+use crate::platform::mail;
 use crate::platform::module::Module;
 
 /// One thing that does not hold.
@@ -46,6 +47,7 @@ enum Mend {
     EraseAccount,
     EraseMedia,
     DropJobs,
+    DropMails,
     Reindex,
 }
 
@@ -99,6 +101,14 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
             problem: format!("jobs are about the user {person}, who does not exist"),
             remedy: "removes what there is nobody for",
             mend: Some(Mend::DropJobs),
+        });
+    }
+    for &person in set(mail::known_users(snapshot)?).difference(&users) {
+        findings.push(Finding {
+            person,
+            problem: format!("mails went to the user {person}, who does not exist"),
+            remedy: "removes what there is nobody for",
+            mend: Some(Mend::DropMails),
         });
     }
     for person in app.profiles.mismatched(snapshot)? {
@@ -159,6 +169,7 @@ fn mend_one(app: &App, work: &UnitOfWork<'_>, finding: &Finding) -> Result<()> {
         Some(Mend::EraseAccount) => app.billing.erase(work, person)?,
         Some(Mend::EraseMedia) => app.media.erase(work, person)?,
         Some(Mend::DropJobs) => drop(jobs::erase(work, person)?),
+        Some(Mend::DropMails) => drop(mail::erase(work, person)?),
         Some(Mend::Reindex) => app.profiles.reindex(work, person)?,
     }
     audit::record_person(work, "person.mended", person, Some(&finding.problem), Some(&finding.remedy))

@@ -11,7 +11,7 @@ use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Request, answers};
 use crate::platform::ids::UserId;
-use crate::platform::jobs;
+use crate::platform::{jobs, mail};
 
 /// Everything that modules, auth and the audit trail hold on a person.
 pub fn export_person(app: &App, snapshot: &Snapshot<'_>, id: UserId) -> Result<Value> {
@@ -27,6 +27,7 @@ pub fn export_person(app: &App, snapshot: &Snapshot<'_>, id: UserId) -> Result<V
         "auth": app.platform.auth.export(snapshot, id)?,
         "audit": audit::export(snapshot, id)?,
         "jobs": jobs::export(snapshot, id)?,
+        "mails": mail::export(snapshot, id)?,
     }))
 }
 

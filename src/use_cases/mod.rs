@@ -5,10 +5,12 @@ pub mod backups;
 pub mod change_password;
 pub mod change_person;
 pub mod close_account;
+pub mod confirm_address;
 pub mod console;
 pub mod doctor;
 pub mod drill;
 pub mod export_person;
+mod mails;
 mod meta;
 pub mod module_map;
 mod new_person;
@@ -16,6 +18,7 @@ pub mod password_link;
 pub mod people;
 pub mod profile;
 mod prove_again;
+pub mod reset_password;
 pub mod restored;
 pub mod restores;
 pub mod sessions;
@@ -39,8 +42,8 @@ use crate::platform::db::{Database, Snapshot};
 use crate::platform::error::Result;
 use crate::platform::http::{self, Routes, on};
 use crate::platform::ids::UserId;
-use crate::platform::jobs::Kinds;
 use crate::platform::jobs::remote::Workshop;
+use crate::platform::jobs::{Kind, Kinds};
 use crate::platform::module::Module;
 use restores::Restores;
 
@@ -107,6 +110,11 @@ impl Person {
     }
 }
 
+/// The kinds of jobs that use cases have.
+pub fn kinds(app: &App) -> Vec<Kind> {
+    vec![reset_password::kind(app)]
+}
+
 /// The JSON routes of all use cases.
 pub fn routes(app: &App) -> Option<Routes> {
     use warp::path as at;
@@ -122,6 +130,9 @@ pub fn routes(app: &App) -> Option<Routes> {
         on(app).get(export_person::get).at(at!("api" / "people" / String / "export")),
         on(app).post(password_link::issue).at(at!("api" / "people" / String / "password-link")),
         on(app).post(password_link::redeem).at(at!("api" / "password-links" / String)),
+        on(app).post(reset_password::post).at(at!("api" / "password-resets")),
+        on(app).post(confirm_address::redeem).at(at!("api" / "address-links" / String)),
+        on(app).post(confirm_address::post).at(at!("api" / "me" / "address-link")),
         on(app).get(people::me).at(at!("api" / "me")),
         on(app).put(change_password::put).at(at!("api" / "me" / "password")),
         on(app).get(profile::get).patch(profile::patch).at(at!("api" / "profiles" / String)),
@@ -155,6 +166,9 @@ pub fn routes(app: &App) -> Option<Routes> {
         export_person::get,
         password_link::issue,
         password_link::redeem,
+        reset_password::post,
+        confirm_address::post,
+        confirm_address::redeem,
         backups::list,
         backups::post,
     ),

@@ -40,6 +40,7 @@ pub async fn issue_link(app: &App, call: Call, who: Option<Principal>, id: UserI
             if it.users.get(work, id)?.state == State::Disabled {
                 return Err(Error::conflict("state", "this person is disabled: enable them first"));
             }
+            it.platform.auth.void_password_links(work, id)?;
             let link = it.platform.auth.issue_link(work, Purpose::Password, Some(id))?;
             audit::record_person(work, "password_link.issued", id, None, Some(&link.expires_at))?;
             Ok(PasswordLink { url: format!("{}{}", it.origin, link.path()), expires_at: link.expires_at })
@@ -47,19 +48,22 @@ pub async fn issue_link(app: &App, call: Call, who: Option<Principal>, id: UserI
         .await
 }
 
-/// Sets the password of the person that the link is for, and signs them out everywhere.
+/// Sets the password of the person that the link is for, signs them out everywhere, and voids every such link of theirs.
 pub async fn redeem_link(app: &App, call: Call, client: IpAddr, token: &str, form: NewPassword) -> Result<Saved<()>> {
     app.platform.auth.attempts().sign_up(client)?;
     let token = Token::parse(token).ok_or(Error::NotFound("link"))?;
     let password = Password::new(form.password, "password")?;
     let password = app.platform.auth.hash(password).await?;
-    let auth = app.platform.auth.clone();
+    let it = app.clone();
     app.platform
         .write("redeem_password_link", call, move |work| {
-            let Some(user) = auth.redeem_link(work, Purpose::Password, &token)? else {
-                return Err(Error::Internal("a password link without a person".into()));
-            };
+            let auth = &it.platform.auth;
+            let (user, purpose) = auth.find_password_link(work, &token)?;
+            auth.void_password_links(work, user)?;
             work.acts_as(user);
+            if purpose.is_mailed() {
+                it.confirmed(work, user)?;
+            }
             auth.set_password(work, user, &password)?;
             auth.end_sessions(work, user, None)?;
             audit::record_person(work, "password.set", user, None, None)

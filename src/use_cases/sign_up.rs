@@ -37,7 +37,7 @@ pub struct SignedUp {
     pub expires_at: Time,
 }
 
-/// Saves user, profile and billing account together, or none of them, and signs the person in.
+/// Saves user, profile and billing account together, or none of them, signs the person in, and mails them a welcome.
 pub async fn sign_up(app: &App, call: Call, client: IpAddr, label: String, form: SignUp) -> Result<Saved<SignedUp>> {
     app.platform.auth.attempts().sign_up(client)?;
     let new = NewPerson::parse(&form.email, &form.display_name, form.currency.as_deref());
@@ -50,6 +50,7 @@ pub async fn sign_up(app: &App, call: Call, client: IpAddr, label: String, form:
             work.acts_as(person.user.id);
             it.platform.auth.set_password(work, person.user.id, &password)?;
             let session = it.platform.auth.start_session(work, person.user.id, Kind::Session, &label)?;
+            it.mail_welcome(work, &person)?;
             audit::record_person(work, "person.signed_up", person.user.id, None, Some(&person))?;
             Ok(SignedUp { person, token: session.token.reveal(), expires_at: session.session.expires_at })
         })

@@ -533,7 +533,9 @@ async fn doctor_beside_a_server_finds_planted_damage_and_mends_what_nobody_would
 
     assert_eq!((code, found["sound"].as_bool()), (Some(1), Some(false)));
     let problems = found["wrong"].to_string();
-    for name in ["no-profile@example.org", "no-account@example.org", "search words", "password, session or link"] {
+    for name in
+        ["no-profile@example.org", "no-account@example.org", "search words", "password, session or link", "mails went"]
+    {
         assert!(problems.contains(name), "{name}: {problems}");
     }
     // What is left of someone whose account nobody closed is for a person to decide.
@@ -542,9 +544,9 @@ async fn doctor_beside_a_server_finds_planted_damage_and_mends_what_nobody_would
     let gone = uuid::Uuid::from_slice(&gone).unwrap().to_string();
     assert_eq!(wrong.len(), 2, "{wrong:?}");
     assert!(wrong.iter().all(|one| one["person"] == gone.as_str() && one["mendable"] == false), "{wrong:?}");
-    assert_eq!(mended["mended"].as_array().unwrap().len(), 7, "{mended}");
+    assert_eq!(mended["mended"].as_array().unwrap().len(), 9, "{mended}");
     let count = |sql| raw.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(count("SELECT count(*) FROM audit_entries WHERE action = 'person.mended'"), 7);
+    assert_eq!(count("SELECT count(*) FROM audit_entries WHERE action = 'person.mended'"), 9);
     assert_eq!(count("SELECT count(*) FROM profiles WHERE display_name = 'no-profile'"), 1);
     assert_eq!(count("SELECT count(*) FROM billing_accounts WHERE currency = 'EUR'"), 4);
     assert_eq!(count("SELECT count(*) FROM profile_words WHERE word = 'zebra'"), 0);

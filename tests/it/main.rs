@@ -15,6 +15,7 @@ mod jobs;
 mod jobs_console;
 mod limits;
 mod logs;
+mod mail;
 mod meanwhile;
 mod media;
 mod metrics;

@@ -72,7 +72,7 @@ pub fn skip(what: &str, why: &str) {
 }
 
 /// What `scripts/install test` puts there; none where it could not, which is told.
-fn tool(name: &str, file: &str) -> Option<PathBuf> {
+pub fn tool(name: &str, file: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools").join(name).join(file);
     if !path.exists() {
         skip(&format!("what needs {name}"), "`scripts/install test` did not install it");

@@ -32,7 +32,14 @@ impl db::Owner for Owner {
 impl Users {
     /// Adds a user; [`Error::Conflict`] if the address is taken.
     pub fn register(&self, work: &UnitOfWork<'_>, email: Email, role: Role) -> Result<User> {
-        let user = User { id: work.new_id(), email, role, state: State::Active, created_at: work.now() };
+        let user = User {
+            id: work.new_id(),
+            email,
+            role,
+            state: State::Active,
+            email_verified_at: None,
+            created_at: work.now(),
+        };
         work.tables(Owner(())).insert(&user).or_conflict("email", "this address is taken")?;
         Ok(user)
     }
@@ -78,6 +85,11 @@ impl Users {
         }
         work.tables(Owner(())).update(&after)?;
         Ok((before, after))
+    }
+
+    /// Notes that mail to a user's address reaches them; false if that was known.
+    pub fn verify_email(&self, work: &UnitOfWork<'_>, id: UserId) -> Result<bool> {
+        Ok(work.tables(Owner(())).verify_email(id, work.now())? == 1)
     }
 
     /// Whether there is an owner who can sign in.

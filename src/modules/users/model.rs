@@ -16,6 +16,8 @@ pub struct User {
     pub email: Email,
     pub role: Role,
     pub state: State,
+    /// When they proved that mail to their address reaches them.
+    pub email_verified_at: Option<Time>,
     pub created_at: Time,
 }
 

@@ -2,6 +2,7 @@
 
 use super::model::User;
 use crate::platform::auth::Standing;
+use crate::platform::clock::Time;
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
 
@@ -20,5 +21,7 @@ pub(super) trait UserRepository {
     fn count_active_owners(&self) -> Result<i64>;
     /// Changes role and state.
     fn update(&self, user: &User) -> Result<()>;
+    /// Unless it was before; returns how many.
+    fn verify_email(&self, id: UserId, now: Time) -> Result<usize>;
     fn delete(&self, id: UserId) -> Result<()>;
 }

@@ -7,6 +7,7 @@ use super::Owner;
 use super::model::{Email, User};
 use super::repository::UserRepository;
 use crate::platform::auth::Standing;
+use crate::platform::clock::Time;
 use crate::platform::db::Tables;
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
@@ -28,12 +29,16 @@ impl UserRepository for Tables<'_, Owner> {
     }
 
     fn find(&self, id: UserId) -> Result<Option<User>> {
-        self.fetch_optional(sql!("SELECT id, email, role, state, created_at FROM users WHERE id = ?1"), [id], user)
+        self.fetch_optional(
+            sql!("SELECT id, email, role, state, email_verified_at, created_at FROM users WHERE id = ?1"),
+            [id],
+            user,
+        )
     }
 
     fn find_by_key(&self, key: &str) -> Result<Option<User>> {
         self.fetch_optional(
-            sql!("SELECT id, email, role, state, created_at FROM users WHERE email_key = ?1"),
+            sql!("SELECT id, email, role, state, email_verified_at, created_at FROM users WHERE email_key = ?1"),
             [key],
             user,
         )
@@ -49,7 +54,7 @@ impl UserRepository for Tables<'_, Owner> {
         self.fetch_all(
             // An empty blob sorts before every id.
             sql!(
-                "SELECT id, email, role, state, created_at FROM users WHERE id > coalesce(?1, x'')
+                "SELECT id, email, role, state, email_verified_at, created_at FROM users WHERE id > coalesce(?1, x'')
                  ORDER BY id LIMIT ?2"
             ),
             (after, limit),
@@ -96,6 +101,13 @@ impl UserRepository for Tables<'_, Owner> {
         .map(drop)
     }
 
+    fn verify_email(&self, id: UserId, now: Time) -> Result<usize> {
+        self.execute(
+            sql!("UPDATE users SET email_verified_at = ?2 WHERE id = ?1 AND email_verified_at IS NULL"),
+            (id, now),
+        )
+    }
+
     fn delete(&self, id: UserId) -> Result<()> {
         self.execute(sql!("DELETE FROM users WHERE id = ?1"), [id]).map(drop)
     }
@@ -107,7 +119,8 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         email: Email::from_store(row.get(1)?),
         role: named(row, 2)?,
         state: named(row, 3)?,
-        created_at: row.get(4)?,
+        email_verified_at: row.get(4)?,
+        created_at: row.get(5)?,
     })
 }
 

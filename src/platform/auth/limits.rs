@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -18,6 +19,10 @@ pub struct AttemptLimits {
     pub sign_up_per_address: NonZeroU32,
 }
 
+/// Mails that one account may have sent to it by whoever asks: so many at once, and then one each so often.
+const MAILS_AT_ONCE: NonZeroU32 = NonZeroU32::new(3).unwrap();
+const MAIL_EVERY: Duration = Duration::from_secs(10 * 60);
+
 /// After so many attempts, the counts that no longer matter are dropped: what strangers can make us remember is bounded
 /// by how fast they may try.
 const TIDY_EVERY: u32 = 4096;
@@ -28,6 +33,7 @@ pub struct Attempts {
     sign_in_address: DefaultKeyedRateLimiter<IpAddr>,
     sign_in_account: DefaultKeyedRateLimiter<String>,
     sign_up_address: DefaultKeyedRateLimiter<IpAddr>,
+    mail_account: DefaultKeyedRateLimiter<String>,
 }
 
 impl Attempts {
@@ -37,6 +43,10 @@ impl Attempts {
             sign_in_address: RateLimiter::keyed(Quota::per_minute(limits.sign_in_per_address)),
             sign_in_account: RateLimiter::keyed(Quota::per_minute(limits.sign_in_per_account)),
             sign_up_address: RateLimiter::keyed(Quota::per_minute(limits.sign_up_per_address)),
+            // A period of nothing would be none.
+            mail_account: RateLimiter::keyed(
+                Quota::with_period(MAIL_EVERY).unwrap_or(Quota::per_minute(MAILS_AT_ONCE)).allow_burst(MAILS_AT_ONCE),
+            ),
         }
     }
 
@@ -57,11 +67,17 @@ impl Attempts {
         self.check(&self.sign_up_address, &share_of(client))
     }
 
+    /// Counts a mail that somebody asks for, to an account that may be theirs; `account` as for [`Attempts::sign_in`].
+    pub fn mail(&self, account: &str) -> Result<()> {
+        self.check(&self.mail_account, &account.to_owned())
+    }
+
     /// Drops the counts that no longer matter, so that memory stays bounded.
     pub(super) fn forget_old(&self) {
         self.sign_in_address.retain_recent();
         self.sign_in_account.retain_recent();
         self.sign_up_address.retain_recent();
+        self.mail_account.retain_recent();
     }
 
     fn check<K: std::hash::Hash + Eq + Clone>(&self, limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<()> {

@@ -67,6 +67,11 @@ impl Auth {
         Ok(self.directory.standing(snapshot, user)?.is_some())
     }
 
+    /// A person's role; none where there is no such person.
+    pub fn role(&self, snapshot: &Snapshot<'_>, user: UserId) -> Result<Option<Role>> {
+        Ok(self.directory.standing(snapshot, user)?.map(|standing| standing.role))
+    }
+
     // Who asks
 
     /// Who bears this token; [`Error::Unauthenticated`] if nobody does, or nobody any more.
@@ -218,9 +223,22 @@ impl Auth {
         Ok(user)
     }
 
-    /// Makes the links that a person holds void.
-    pub fn void_links(&self, work: &UnitOfWork<'_>, purpose: Purpose, user: UserId) -> Result<()> {
-        work.tables(Owner(())).delete_links(purpose, Some(user))
+    /// Whose password a link can set, and what kind of link it is. Looking does not use it up.
+    pub fn find_password_link(&self, snapshot: &Snapshot<'_>, token: &Token) -> Result<(UserId, Purpose)> {
+        for purpose in Purpose::OF_PASSWORDS {
+            match self.find_link(snapshot, purpose, token) {
+                Ok(Some(user)) => return Ok((user, purpose)),
+                Ok(None) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::NotFound("link, or it has been used or has expired: ask for a new one"))
+    }
+
+    /// Makes every link void by which a person's password could be set.
+    pub fn void_password_links(&self, work: &UnitOfWork<'_>, user: UserId) -> Result<()> {
+        let tables = work.tables(Owner(()));
+        Purpose::OF_PASSWORDS.into_iter().try_for_each(|purpose| tables.delete_links(purpose, Some(user)))
     }
 
     /// Ends everyone's sessions and tokens, and voids all links; returns how many.
@@ -242,7 +260,7 @@ impl Auth {
     pub fn erase(&self, work: &UnitOfWork<'_>, user: UserId) -> Result<()> {
         let tables = work.tables(Owner(()));
         tables.delete_sessions(user, None)?;
-        tables.delete_links(Purpose::Password, Some(user))?;
+        tables.delete_links_of(user)?;
         tables.delete_password(user)
     }
 

@@ -28,6 +28,8 @@ pub(super) trait AuthRepository {
     fn find_link(&self, purpose: Purpose, token_hash: &[u8; 32], now: Time) -> Result<Option<Option<UserId>>>;
     fn delete_link(&self, token_hash: &[u8; 32]) -> Result<()>;
     fn delete_links(&self, purpose: Purpose, user: Option<UserId>) -> Result<()>;
+    /// Whatever they are for.
+    fn delete_links_of(&self, user: UserId) -> Result<()>;
 
     /// Every session and every link; returns how many.
     fn delete_all(&self) -> Result<usize>;
@@ -132,6 +134,10 @@ impl AuthRepository for Tables<'_, Owner> {
     fn delete_links(&self, purpose: Purpose, user: Option<UserId>) -> Result<()> {
         self.execute(sql!("DELETE FROM auth_links WHERE purpose = ?1 AND user_id IS ?2"), (purpose.as_str(), user))
             .map(drop)
+    }
+
+    fn delete_links_of(&self, user: UserId) -> Result<()> {
+        self.execute(sql!("DELETE FROM auth_links WHERE user_id = ?1"), [user]).map(drop)
     }
 
     fn delete_all(&self) -> Result<usize> {

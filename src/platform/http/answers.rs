@@ -45,6 +45,13 @@ pub fn no_content() -> Response {
     response
 }
 
+/// What was asked for will be done.
+pub fn accepted() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into().into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -170,7 +170,8 @@ fn secure(headers: &mut HeaderMap, data: bool, https: bool) {
 
 /// Links bear their token in the path: it stays out of the log.
 fn logged_path(path: &str) -> &str {
-    for start in ["/password/", "/set-up/", "/api/password-links/", "/media-links/"] {
+    for start in ["/password/", "/address/", "/set-up/", "/api/password-links/", "/api/address-links/", "/media-links/"]
+    {
         if path.starts_with(start) {
             return start;
         }

@@ -210,8 +210,8 @@ async fn whose_link(app: &App, link: &str) -> Result<String> {
     let link = Token::parse(link).ok_or(Error::NotFound("link"))?;
     let it = app.clone();
     let found = app.platform.database.read("find_password_link", move |snapshot| {
-        let id = it.platform.auth.find_link(snapshot, Purpose::Password, &link)?;
-        let user = it.users.get(snapshot, id.ok_or(Error::NotFound("link"))?)?;
+        let (id, _) = it.platform.auth.find_password_link(snapshot, &link)?;
+        let user = it.users.get(snapshot, id)?;
         Ok(user.email.to_string())
     });
     found.await
@@ -223,7 +223,7 @@ fn password_page(request: &Request<String>, email: String, refused: Refusal) -> 
 }
 
 /// A link that can't be used, whatever became of it; other errors go on.
-fn link_gone(error: Error) -> Result<Response> {
+pub(super) fn link_gone(error: Error) -> Result<Response> {
     match error {
         Error::NotFound(_) => page::gate(StatusCode::NOT_FOUND, "This link no longer works", &LinkGone),
         other => Err(other),

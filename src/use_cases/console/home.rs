@@ -14,7 +14,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::{Refusal, Request, answers, cookies, page};
 use crate::use_cases::change_password::ChangePassword;
 use crate::use_cases::{
-    Person, change_password as change_password_case, close_account, export_person, profile, sessions,
+    Person, change_password as change_password_case, close_account, confirm_address, export_person, profile, sessions,
 };
 
 #[derive(Template)]
@@ -109,6 +109,17 @@ pub(super) async fn change_password(app: App, mut request: Request) -> Result<Re
     match change_password_case::change_password(&app, request.caller(&who), who, form).await {
         Ok(()) => answers::see_other("/?done=password-changed"),
         Err(error) => home(&app, &request, None, Refusal::default(), Refusal::of(error)?).await,
+    }
+}
+
+/// `POST /me/address-link`
+pub(super) async fn mail_address_link(app: App, request: Request) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    match confirm_address::ask_again(&app, request.caller(&who), who).await {
+        Ok(()) => answers::see_other("/?done=address-link-mailed"),
+        // It was confirmed meanwhile.
+        Err(Error::Conflict { .. }) => answers::see_other("/"),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,8 +11,10 @@ mod gate;
 mod home;
 mod jobs;
 mod modules;
+mod outbox;
 mod people;
 mod person;
+mod recover;
 mod restore;
 mod workers;
 
@@ -28,11 +30,12 @@ use crate::platform::http::page::{NavItem, Viewer};
 use crate::platform::http::{self, Head, Request, Routes, on};
 use crate::platform::jobs::{Desk, Kinds};
 
-pub const NAV: [NavItem; 6] = [
+pub const NAV: [NavItem; 7] = [
     NavItem { label: "Home", href: "/", for_members: true },
     NavItem { label: "People", href: "/people", for_members: false },
     NavItem { label: "Audit", href: "/audit", for_members: false },
     NavItem { label: "Jobs", href: "/jobs", for_members: false },
+    NavItem { label: "Outbox", href: "/outbox", for_members: false },
     NavItem { label: "Modules", href: "/modules", for_members: false },
     NavItem { label: "API docs", href: "/api/docs", for_members: true },
 ];
@@ -51,9 +54,12 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> O
         on(app).get(gate::show_sign_in).post(gate::sign_in).at(at!("sign-in")),
         on(app).post(gate::sign_out).at(at!("sign-out")),
         on(app).get(gate::show_password).post(gate::set_password).at(at!("password" / String)),
+        on(app).get(recover::show_forgot).post(recover::forgot).at(at!("forgot-password")),
+        on(app).get(recover::show_address).post(recover::confirm).at(at!("address" / String)),
         on(app).get(home::show).at(warp::path::end()),
         on(app).get(home::show).post(home::edit_profile).at(at!("me" / "profile")),
         on(app).get(home::show).post(home::change_password).at(at!("me" / "password")),
+        on(app).post(home::mail_address_link).at(at!("me" / "address-link")),
         on(app).post(home::end_session).at(at!("me" / "sessions" / String / "end")),
         on(app).post(home::end_other_sessions).at(at!("me" / "sessions" / "end-others")),
         on(app).get(home::export).at(at!("me" / "export")),
@@ -81,6 +87,10 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> O
         on(&shop).get(workers::show).post(workers::add).at(at!("workers")),
         on(&shop).post(workers::remove).at(at!("workers" / String / "remove")),
         on(&desk).post(jobs::release).at(at!("outbox" / "release")),
+        on(app).get(outbox::list).at(at!("outbox")),
+        on(app).get(outbox::show).at(at!("outbox" / String)),
+        on(app).get(outbox::html).at(at!("outbox" / String / "html")),
+        on(app).post(outbox::retry).at(at!("outbox" / String / "retry")),
         on(app).get(restore::wait).at(at!("restoring")),
         on(&modules).get(modules::show).at(at!("modules")),
         on(&docs).get(docs::show).at(at!("api" / "docs")),
@@ -120,18 +130,22 @@ async fn is_signed_in<P>(app: &App, request: &Request<P>) -> Result<bool> {
 }
 
 /// What the page before has done, named by `?done=…` in the address.
-const DONE: [(&str, &str); 24] = [
+const DONE: [(&str, &str); 28] = [
     ("added", "The person is added. They can’t sign in yet: create a password link and send it to them."),
+    ("address-confirmed", "Thank you: the address is confirmed."),
+    ("address-link-mailed", "A mail with a link is on its way to you."),
     ("changed", "The change is saved."),
     ("closed", "Your account is closed and your data is deleted."),
     ("deleted", "The person and their data are deleted."),
     ("disabled", "The person is disabled and signed out everywhere."),
     ("discarded", "The backup was put aside, and nothing was changed."),
     ("enabled", "The person can sign in again."),
+    ("invited", "The person is added, and an invitation is on its way to them."),
     ("job-discarded", "The job is discarded."),
     ("job-retried", "The job runs again as soon as there is a free hand."),
     ("kind-changed", "The change holds from now on."),
     ("kind-paused", "No more of these are begun; what runs already ends."),
+    ("mail-retried", "The mail is on its way."),
     ("outbox-discarded", "What waited from before the restore is discarded; new mail goes out again."),
     ("outbox-released", "What waited goes out."),
     ("password-changed", "Your password is changed."),

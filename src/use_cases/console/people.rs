@@ -77,7 +77,10 @@ pub(super) async fn add(app: App, mut request: Request) -> Result<Response> {
     let form: AddPerson = request.form().await?;
     let call = request.call(Some(&who))?;
     match add_person(&app, call, form.clone(), Role::Member).await.and_then(Saved::fresh) {
-        Ok(person) => answers::see_other(&format!("/people/{}?done=added", person.user.id)),
+        Ok(person) => {
+            let done = if app.platform.mailer.is_sending() { "invited" } else { "added" };
+            answers::see_other(&format!("/people/{}?done={done}", person.user.id))
+        }
         Err(error) => add_page(&app, &request, form, Refusal::of(error)?).await,
     }
 }

@@ -17,6 +17,7 @@ use crate::platform::db::Snapshot;
 use crate::platform::error::Result;
 use crate::platform::http::{Refusal, Request, Saved, answers, label_of, page};
 use crate::platform::ids::UserId;
+use crate::platform::mail::{self, Mail};
 use crate::use_cases::change_person::{ChangePerson, change_person};
 use crate::use_cases::close_account::close_account;
 use crate::use_cases::password_link::{PasswordLink, issue_link};
@@ -40,6 +41,8 @@ struct PersonPage<'a> {
 struct Facts {
     person: Person,
     has_password: bool,
+    /// The last mail to them.
+    mail: Option<Mail>,
     sessions: usize,
     others: Vec<OtherModule>,
     recent: Vec<Line>,
@@ -147,6 +150,7 @@ fn facts(app: &App, snapshot: &Snapshot<'_>, who: &Principal, id: Result<UserId>
     let person = app.person(snapshot, id)?;
     let entries = audit::list(snapshot, Some(SubjectId::from_uuid(id.uuid())), None, RECENT)?;
     Ok(Facts {
+        mail: mail::last_to(snapshot, id)?,
         has_password: app.platform.auth.has_password(snapshot, id)?,
         sessions: app.platform.auth.sessions(snapshot, id)?.len(),
         others: others(app, snapshot, id)?,
