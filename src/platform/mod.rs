@@ -16,6 +16,7 @@ pub mod ids;
 pub mod jobs;
 pub mod mail;
 pub mod module;
+pub mod money;
 pub mod replica;
 pub mod scratch;
 pub mod telemetry;

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::App;
-use crate::modules::billing::Currency;
 use crate::modules::profiles::DisplayName;
 use crate::platform::actor::Actor;
 use crate::platform::audit;
@@ -19,6 +18,7 @@ use crate::platform::ids::UserId;
 use crate::platform::jobs;
 use crate::platform::mail;
 use crate::platform::module::Module;
+use crate::platform::money::Currency;
 
 /// One thing that does not hold.
 #[derive(Debug, Clone, Serialize)]

@@ -1,11 +1,11 @@
 //! The rows that every person has, whoever adds them.
 
-use crate::modules::billing::Currency;
 use crate::modules::profiles::DisplayName;
 use crate::modules::users::Email;
 use crate::platform::auth::Role;
 use crate::platform::db::UnitOfWork;
 use crate::platform::error::{Result, Together};
+use crate::platform::money::Currency;
 
 use super::{App, Person};
 

@@ -2,18 +2,20 @@
 //!
 //! Owns the table `billing_accounts`. Uses no other module.
 
+mod invoices;
 mod model;
 mod repository;
 mod sqlite;
 
 use serde_json::Value;
 
-pub use model::{Account, Currency};
+pub use model::Account;
 
 use crate::platform::db::{self, Snapshot, UnitOfWork};
 use crate::platform::error::{Error, OrConflict, Result};
 use crate::platform::ids::UserId;
 use crate::platform::module::{Declaration, Module};
+use crate::platform::money::Currency;
 use repository::AccountRepository;
 
 /// What other code may ask of billing.

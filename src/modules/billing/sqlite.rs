@@ -4,11 +4,12 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use super::Owner;
-use super::model::{Account, Currency};
+use super::model::Account;
 use super::repository::AccountRepository;
 use crate::platform::db::Tables;
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
+use crate::platform::money::Currency;
 use crate::sql;
 
 impl AccountRepository for Tables<'_, Owner> {
