@@ -139,7 +139,7 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<SecretUrl>,
 
-    /// From whom mail comes: 'Ashlar <ashlar@example.org>'
+    /// From whom mail comes: 'Ashlar <ashlar@example.org>' [default: nobody; smtp_url needs it]
     #[arg(long, env = "ASHLAR_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
 

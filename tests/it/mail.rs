@@ -182,9 +182,11 @@ async fn a_forgotten_password_is_reset_once_and_reveals_nothing() {
     // Whoever has read that mail has proven the address as well.
     assert!(app.ask("GET /api/me", &token, Value::Null).await.body["user"]["email_verified_at"].is_string());
 
-    // Of two links, the newer one holds.
-    assert_eq!((ask("ann@example.org").await.status, ask("ann@example.org").await.status), (202, 202));
-    let (older, newer) = (post.nth(3).await, post.nth(4).await);
+    // Of two links, the newer one holds. Asked for at once, either could be that.
+    assert_eq!(ask("ann@example.org").await.status, 202);
+    let older = post.nth(3).await;
+    assert_eq!(ask("ann@example.org").await.status, 202);
+    let newer = post.nth(4).await;
     let look = |mail: &Value| app.get(&format!("/password/{}", link_token(mail))).send();
     assert_eq!(look(&older).await.unwrap().status(), 404);
     assert_eq!(look(&newer).await.unwrap().status(), 200);
