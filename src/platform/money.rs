@@ -88,7 +88,12 @@ pub fn major(amount_minor: i64, currency: Currency) -> Decimal {
 pub fn parse_major(field: &str, text: &str, currency: Currency) -> Result<i64> {
     let decimals = currency.decimals();
     let wrong = || Error::invalid(field, format!("write an amount like {}", major(1999, currency)));
-    let typed = Decimal::from_str(text.trim()).map_err(|_| wrong())?;
+    let text = text.trim();
+    // Decimals are read in more ways than people write amounts.
+    if !text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-') {
+        return Err(wrong());
+    }
+    let typed = Decimal::from_str(text).map_err(|_| wrong())?;
     let scale = Decimal::from(10_u64.pow(decimals));
     let minor = typed.checked_mul(scale).ok_or_else(wrong)?;
     if !minor.fract().is_zero() {

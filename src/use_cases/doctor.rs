@@ -162,7 +162,8 @@ fn mend_one(app: &App, work: &UnitOfWork<'_>, finding: &Finding) -> Result<()> {
             app.profiles.create(work, person, DisplayName::parse(name)?)?;
         }
         Some(Mend::OpenAccount) => {
-            app.billing.open_account(work, person, Currency::EUR)?;
+            let name = app.profiles.of(work, person)?.display_name;
+            app.billing.open_account(work, person, Currency::EUR, name.as_str())?;
         }
         Some(Mend::ForgetSignIn) => app.platform.auth.erase(work, person)?,
         Some(Mend::EraseProfile) => app.profiles.erase(work, person)?,

@@ -34,7 +34,7 @@ impl App {
     pub(super) fn create_person(&self, work: &UnitOfWork<'_>, new: NewPerson, role: Role) -> Result<Person> {
         let user = self.users.register(work, new.email, role)?;
         let profile = self.profiles.create(work, user.id, new.name)?;
-        let account = self.billing.open_account(work, user.id, new.currency)?;
+        let account = self.billing.open_account(work, user.id, new.currency, profile.display_name.as_str())?;
         Ok(Person { user, profile, account })
     }
 }

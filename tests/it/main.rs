@@ -5,6 +5,7 @@
 mod audit;
 mod backups;
 mod bad_input;
+mod billing;
 mod boundaries;
 mod browser;
 mod commands;

@@ -1,25 +1,49 @@
-//! Billing: what people owe and how they pay. For now only their accounts.
+//! Billing: plans, subscriptions, invoices, payments, and a ledger that always balances.
 //!
-//! Owns the table `billing_accounts`. Uses no other module.
+//! Owns the tables `billing_*`. Uses no other module: it knows people by their id, and by what it is told through its face.
+//! Each of its rooms has the shape of a module: rules in `model.rs`, tables behind `repository.rs` in `sqlite.rs`.
 
+mod accounts;
+mod calendar;
+mod catalogue;
+mod following;
 mod invoices;
+mod ledger;
 mod model;
+mod payments;
 mod repository;
+mod run;
 mod sqlite;
+mod subscriptions;
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-pub use model::Account;
+pub use calendar::IntervalUnit;
+pub use catalogue::{
+    NewPrice, NewProduct, NewTaxRate, Price, PriceId, Product, ProductChange, ProductId, TaxRate, TaxRateId,
+};
+pub use invoices::document::{Document, Kind as DocumentKind, Line, Period, Tax, TaxCategory};
+pub use invoices::totals::WantedDiscount;
+pub use invoices::{Draft, Filter as InvoiceFilter, Invoice, InvoiceId, Issued, OwnLine, State as InvoiceState};
+pub use ledger::{Account as LedgerAccount, Balance, Entry as LedgerEntry, EntryId as LedgerEntryId};
+pub use model::{Account, Details, DetailsChange, GiveUp, Settings};
+pub use payments::{Allocation, Method as PaymentMethod, NewPayment, Payment, PaymentId, Refund, RefundId};
+pub use run::Ran;
+pub use subscriptions::{
+    Cancellation, Event as SubscriptionEvent, Movement, NewSubscription, Outcome, State as SubscriptionState,
+    Subscription, SubscriptionChange, SubscriptionId, When,
+};
 
+use crate::platform::audit::{self, Change};
 use crate::platform::db::{self, Snapshot, UnitOfWork};
-use crate::platform::error::{Error, OrConflict, Result};
-use crate::platform::ids::UserId;
+use crate::platform::error::{Error, Result};
+use crate::platform::ids::{Id, UserId};
 use crate::platform::module::{Declaration, Module};
-use crate::platform::money::Currency;
 use repository::AccountRepository;
 
 /// What other code may ask of billing.
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Billing;
 
 /// The key to this module's tables; no one else can make one.
@@ -29,41 +53,45 @@ impl db::Owner for Owner {
     const PATH: &'static str = module_path!();
 }
 
-impl Billing {
-    /// Opens the account of a new user; [`Error::Conflict`] if that user has one.
-    pub fn open_account(&self, work: &UnitOfWork<'_>, user: UserId, currency: Currency) -> Result<Account> {
-        let account = Account { user_id: user, currency, created_at: work.now() };
-        work.tables(Owner(())).insert(&account).or_conflict("user_id", "this user has a billing account")?;
-        Ok(account)
-    }
-
-    /// A user's account; [`Error::NotFound`] if there is none.
-    pub fn account_of(&self, snapshot: &Snapshot<'_>, user: UserId) -> Result<Account> {
-        snapshot.tables(Owner(())).find(user)?.ok_or(Error::NotFound("billing account"))
-    }
-
-    /// The accounts of users `first..=last`, by id.
-    pub fn accounts_between(&self, snapshot: &Snapshot<'_>, first: UserId, last: UserId) -> Result<Vec<Account>> {
-        snapshot.tables(Owner(())).list_between(first, last)
-    }
-
-    /// The users of all accounts, for `ashlar doctor`.
-    pub fn ids(&self, snapshot: &Snapshot<'_>) -> Result<Vec<UserId>> {
-        snapshot.tables(Owner(())).list_ids()
-    }
-}
-
 impl Module for Billing {
     fn declaration(&self) -> Declaration {
-        Declaration { name: "billing", purpose: "What people owe and how they pay", uses: &[] }
+        Declaration { name: "billing", purpose: "Plans, subscriptions, invoices, payments, and the ledger", uses: &[] }
     }
 
     fn export(&self, snapshot: &Snapshot<'_>, person: UserId) -> Result<Value> {
-        let account = snapshot.tables(Owner(())).find(person)?;
-        serde_json::to_value(account).map_err(|e| Error::internal("exporting a billing account", e))
+        let Some(details) = snapshot.tables(Owner(())).find_details(person)? else { return Ok(Value::Null) };
+        serde_json::to_value(json!({ "account": details }))
+            .map_err(|e| Error::internal("exporting a billing account", e))
     }
 
     fn erase(&self, work: &UnitOfWork<'_>, person: UserId) -> Result<()> {
-        work.tables(Owner(())).delete(person)
+        self.close(work, person)
     }
+}
+
+/// Writes down what was done to something of the seller's.
+fn record<T>(
+    work: &UnitOfWork<'_>,
+    action: &'static str,
+    subject: Id<T>,
+    before: Option<&impl Serialize>,
+    after: Option<&impl Serialize>,
+) -> Result<()> {
+    let before = before.map(|value| value as &dyn audit::erased::Json);
+    let after = after.map(|value| value as &dyn audit::erased::Json);
+    audit::record(work, Change { action, subject: subject.uuid(), person: None, before, after })
+}
+
+/// Writes down what was done to something of a person's.
+fn record_about<T>(
+    work: &UnitOfWork<'_>,
+    action: &'static str,
+    subject: Id<T>,
+    person: UserId,
+    before: Option<&impl Serialize>,
+    after: Option<&impl Serialize>,
+) -> Result<()> {
+    let before = before.map(|value| value as &dyn audit::erased::Json);
+    let after = after.map(|value| value as &dyn audit::erased::Json);
+    audit::record(work, Change { action, subject: subject.uuid(), person: Some(person), before, after })
 }

@@ -1,12 +1,24 @@
-//! A billing account.
+//! A billing account, and who sells. Pure.
 
-use serde::Serialize;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
+use super::calendar;
+use super::catalogue::{TaxRateId, country};
+use super::invoices::document::{Address, BankAccount, Party};
 use crate::platform::clock::Time;
+use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
 use crate::platform::money::Currency;
+use crate::platform::text;
 
-/// What a person owes and how they pay.
+/// Days until an invoice is due where nothing is said.
+const TERMS_DAYS: u16 = 14;
+const MAX_TERMS_DAYS: u16 = 365;
+const MAX_LINE: usize = 200;
+
+/// That a person has an account, and in which currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = BillingAccount)]
 pub struct Account {
@@ -14,4 +26,234 @@ pub struct Account {
     pub user_id: UserId,
     pub currency: Currency,
     pub created_at: Time,
+}
+
+/// An account whole: whom invoices go to, and on what terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Details {
+    #[serde(flatten)]
+    pub account: Account,
+    /// On invoices: at first what the person was called when the account was opened.
+    pub name: Option<String>,
+    pub address: Address,
+    pub tax_id: Option<String>,
+    pub language: String,
+    /// Whose days are counted.
+    pub time_zone: String,
+    pub payment_terms_days: Option<u16>,
+    /// For all that is sold to them; where there is none, the price's.
+    pub tax_rate_id: Option<TaxRateId>,
+    /// What charges them: `stripe`, `trial`; none where they pay by transfer.
+    pub gateway: Option<String>,
+    #[serde(skip)]
+    pub gateway_customer: Option<String>,
+    /// What we hold of theirs.
+    pub credit_minor: i64,
+    /// Their time, where the account is for trial.
+    pub test_clock_at: Option<Time>,
+    /// The person is gone, the books stay.
+    pub closed_at: Option<Time>,
+    #[serde(skip)]
+    pub version: i64,
+    #[serde(skip)]
+    pub updated_at: Time,
+}
+
+/// What may be changed of an account. What is absent stays; an empty text takes away what is there.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = BillingAccountChange)]
+pub struct DetailsChange {
+    /// Until the first invoice.
+    pub currency: Option<String>,
+    #[schema(max_length = 200)]
+    pub name: Option<String>,
+    #[schema(max_length = 200)]
+    pub line1: Option<String>,
+    #[schema(max_length = 200)]
+    pub line2: Option<String>,
+    #[schema(max_length = 200)]
+    pub postcode: Option<String>,
+    #[schema(max_length = 200)]
+    pub city: Option<String>,
+    #[schema(max_length = 200)]
+    pub region: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    #[schema(pattern = "^[A-Z]{2}$", example = "DE")]
+    pub country: Option<String>,
+    /// With its country's prefix.
+    #[schema(example = "DE123456789")]
+    pub tax_id: Option<String>,
+    #[schema(example = "de")]
+    pub language: Option<String>,
+    /// IANA.
+    #[schema(example = "Europe/Berlin")]
+    pub time_zone: Option<String>,
+    /// Of staff only.
+    pub payment_terms_days: Option<u16>,
+    /// Of staff only; an empty text takes it away.
+    pub tax_rate_id: Option<String>,
+}
+
+/// Who sells, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub seller: Party,
+    pub bank: Option<BankAccount>,
+    pub payment_terms_days: u16,
+    /// What numbers begin with: `INV-2026-000001`.
+    pub invoice_series: String,
+    pub credit_note_series: String,
+    /// Days after the due day on which payment is tried, or asked for, again.
+    pub retry_days: Vec<u16>,
+    /// The day after the due day on which it is given up.
+    pub give_up_day: u16,
+    pub give_up: GiveUp,
+}
+
+/// What happens to a subscription whose invoice is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GiveUp {
+    /// The subscription is cancelled, and the invoice stays open.
+    Cancel,
+    /// That, and the invoice is uncollectible.
+    WriteOff,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            seller: Party::default(),
+            bank: None,
+            payment_terms_days: TERMS_DAYS,
+            invoice_series: "INV".into(),
+            credit_note_series: "CN".into(),
+            retry_days: vec![1, 3, 5, 7],
+            give_up_day: 14,
+            give_up: GiveUp::Cancel,
+        }
+    }
+}
+
+impl Settings {
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<()> {
+        if self.seller.name.trim().is_empty() {
+            return Err(Error::invalid("seller.name", "missing: invoices must say who sells"));
+        }
+        if self.payment_terms_days > MAX_TERMS_DAYS {
+            return Err(Error::invalid("payment_terms_days", format!("at most {MAX_TERMS_DAYS}")));
+        }
+        for (field, series) in
+            [("invoice_series", &self.invoice_series), ("credit_note_series", &self.credit_note_series)]
+        {
+            let ok = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
+            if series.is_empty() || series.len() > 20 || !series.chars().all(ok) {
+                return Err(Error::invalid(field, "1 to 20 capital letters, digits and hyphens: INV"));
+            }
+        }
+        if self.invoice_series == self.credit_note_series {
+            return Err(Error::invalid("credit_note_series", "another than invoices have"));
+        }
+        let rising = self.retry_days.windows(2).all(|pair| pair[0] < pair[1]);
+        if !rising || self.retry_days.len() > 20 || self.retry_days.last().is_some_and(|last| *last >= self.give_up_day)
+        {
+            return Err(Error::invalid("retry_days", "at most 20 rising days, before the one on which it is given up"));
+        }
+        if self.give_up_day > MAX_TERMS_DAYS {
+            return Err(Error::invalid("give_up_day", format!("at most {MAX_TERMS_DAYS}")));
+        }
+        Ok(())
+    }
+}
+
+impl Details {
+    /// The time there: its own clock's, where it is for trial.
+    pub fn now(&self, now: Time) -> Time {
+        self.test_clock_at.unwrap_or(now)
+    }
+
+    /// The day there.
+    pub fn today(&self, now: Time) -> Date {
+        calendar::day_at(self.now(now), &self.zone())
+    }
+
+    pub fn zone(&self) -> TimeZone {
+        // It was one when it was set; should the system's list have lost it, days are those of UTC.
+        calendar::zone(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// As the buyer of a document.
+    pub fn party(&self) -> Party {
+        Party {
+            // Accounts from before they had names.
+            name: self.name.clone().unwrap_or_else(|| format!("Customer {}", self.account.user_id)),
+            address: self.address.clone(),
+            tax_id: self.tax_id.clone(),
+            tax_number: None,
+            email: None,
+        }
+    }
+
+    /// With what is asked for; what only staff may change, and the tax rate, the caller sees to.
+    pub fn with(&self, change: DetailsChange) -> Result<Details> {
+        let mut after = self.clone();
+        if let Some(code) = &change.currency {
+            after.account.currency = Currency::parse(code)?;
+        }
+        let address = &mut after.address;
+        let fields = [
+            ("name", change.name, &mut after.name),
+            ("line1", change.line1, &mut address.line1),
+            ("line2", change.line2, &mut address.line2),
+            ("postcode", change.postcode, &mut address.postcode),
+            ("city", change.city, &mut address.city),
+            ("region", change.region, &mut address.region),
+        ];
+        for (field, typed, kept) in fields {
+            put(typed, kept, |typed| text::line(field, typed, MAX_LINE))?;
+        }
+        put(change.country, &mut after.address.country, |typed| country("country", typed))?;
+        put(change.tax_id, &mut after.tax_id, tax_id)?;
+        if let Some(language) = change.language {
+            let ok = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if !(2..=35).contains(&language.len()) || !language.chars().all(ok) {
+                return Err(Error::invalid("language", "a language tag: de, or pt-BR"));
+            }
+            after.language = language;
+        }
+        if let Some(name) = change.time_zone {
+            calendar::zone(&name)?;
+            after.time_zone = name;
+        }
+        if let Some(days) = change.payment_terms_days {
+            if days > MAX_TERMS_DAYS {
+                return Err(Error::invalid("payment_terms_days", format!("at most {MAX_TERMS_DAYS}")));
+            }
+            after.payment_terms_days = Some(days);
+        }
+        Ok(after)
+    }
+}
+
+/// Takes over what was typed, where something was; an empty text takes away what is kept.
+fn put(typed: Option<String>, kept: &mut Option<String>, parse: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+    match typed {
+        None => {}
+        Some(typed) if typed.trim().is_empty() => *kept = None,
+        Some(typed) => *kept = Some(parse(&typed)?),
+    }
+    Ok(())
+}
+
+/// A VAT identifier: two letters and up to 13 letters and digits, spaces and dots left out.
+fn tax_id(typed: &str) -> Result<String> {
+    let id: String =
+        typed.chars().filter(|c| !c.is_whitespace() && !".-".contains(*c)).collect::<String>().to_uppercase();
+    let ok = (4..=15).contains(&id.len())
+        && id.chars().all(|c| c.is_ascii_alphanumeric())
+        && id.chars().take(2).all(|c| c.is_ascii_alphabetic());
+    if ok { Ok(id) } else { Err(Error::invalid("tax_id", "with its country's prefix: DE123456789")) }
 }

@@ -313,11 +313,11 @@ impl House<'_> {
         }
     }
 
-    /// Whether SQL may stand in a file: a module's `sqlite.rs`, or the platform where it owns tables.
+    /// Whether SQL may stand in a file: a module's `sqlite.rs`, or one of its rooms', or the platform where it owns tables.
     fn owns_sql(&self, file: &str) -> bool {
         let at = place_of(file);
         match room(&at) {
-            Some("modules") => file.matches('/').count() == 3 && file.ends_with("/sqlite.rs"),
+            Some("modules") => file.matches('/').count() >= 3 && file.ends_with("/sqlite.rs"),
             Some("platform") => at.get(1).is_some_and(|owner| self.owner_has_migrations(owner)),
             _ => false,
         }

@@ -163,6 +163,15 @@ pub struct Totals {
 }
 
 impl TaxCategory {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaxCategory::Standard => "standard",
+            TaxCategory::Zero => "zero",
+            TaxCategory::Exempt => "exempt",
+            TaxCategory::ReverseCharge => "reverse_charge",
+        }
+    }
+
     /// The code of UNCL 5305.
     pub fn code(self) -> &'static str {
         match self {

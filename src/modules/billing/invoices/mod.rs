@@ -1,5 +1,51 @@
 //! Invoices and credit notes: what is owed and why.
 
-#![allow(dead_code, reason = "read by the PDF and the XML, which come next")]
-
 pub mod document;
+mod issuing;
+mod model;
+mod repository;
+mod revenue;
+mod sqlite;
+pub mod totals;
+
+pub(super) use issuing::not_now;
+pub use model::{Draft, Invoice, InvoiceId, Issued, OwnLine, State};
+pub use repository::Filter;
+pub(super) use repository::{Deferral, InvoiceRepository};
+
+use super::{Billing, Owner};
+use crate::platform::db::Snapshot;
+use crate::platform::error::{Error, Result};
+use document::Document;
+
+impl Billing {
+    /// One invoice or credit note; [`Error::NotFound`] if there is none.
+    pub fn invoice(&self, snapshot: &Snapshot<'_>, id: InvoiceId) -> Result<Invoice> {
+        snapshot.tables(Owner(())).find_invoice(id)?.ok_or(Error::NotFound("invoice"))
+    }
+
+    /// The one with this number, where there is one.
+    pub fn invoice_numbered(&self, snapshot: &Snapshot<'_>, number: &str) -> Result<Option<Invoice>> {
+        snapshot.tables(Owner(())).find_by_number(number)
+    }
+
+    pub fn invoice_lines(&self, snapshot: &Snapshot<'_>, id: InvoiceId) -> Result<Vec<OwnLine>> {
+        snapshot.tables(Owner(())).list_lines(id)
+    }
+
+    /// What it says; none of a draft.
+    pub fn document(&self, snapshot: &Snapshot<'_>, id: InvoiceId) -> Result<Option<Document>> {
+        snapshot.tables(Owner(())).find_document(id)
+    }
+
+    /// Before `before`, newest first.
+    pub fn invoices(
+        &self,
+        snapshot: &Snapshot<'_>,
+        filter: &Filter,
+        before: Option<InvoiceId>,
+        limit: u32,
+    ) -> Result<Vec<Invoice>> {
+        snapshot.tables(Owner(())).list_invoices(filter, before, limit)
+    }
+}
