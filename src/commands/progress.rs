@@ -26,6 +26,12 @@ impl Bar {
         say(&line(progress));
     }
 
+    /// So much of what is to be restored is there; then it is checked.
+    pub fn fetched(&self, done_bytes: u64, total_bytes: u64) {
+        let step = if done_bytes < total_bytes { Step::Copying } else { Step::Checking };
+        self.show(Progress { step, done_bytes, total_bytes });
+    }
+
     pub fn clear(&self) {
         if self.shown.take().is_some() {
             say("");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::progress::Bar;
 use super::{people, print, settings};
 use crate::app;
 use crate::platform::actor::Actor;
@@ -101,18 +102,10 @@ impl Restore {
 
 /// Fetches and checks the backup, telling a terminal how far it is.
 fn fill(folder: &Folder, schema: &Schema, source: &Source) -> Result<Staged> {
-    let mut shown = None;
-    let mut progress = |done: u64, total: u64| {
-        let percent = (done * 100).checked_div(total).unwrap_or(100);
-        if std::io::stderr().is_terminal() && shown != Some(percent) {
-            shown = Some(percent);
-            eprint!("\rcopying: {percent} %");
-            if done == total {
-                eprintln!("\rcopied; checking");
-            }
-        }
-    };
-    Staging::make(folder)?.fill(folder, schema, source, &mut progress)
+    let bar = Bar::default();
+    let filled = Staging::make(folder)?.fill(folder, schema, source, &mut |done, total| bar.fetched(done, total));
+    bar.clear();
+    filled
 }
 
 /// The restored unit must go on beyond what its replica has seen of it.
@@ -164,6 +157,7 @@ fn tell(outlook: &Outlook, from: &str, pending: usize) {
         Present::Later(losses) => tell_losses(losses),
     }
     eprintln!("everyone is signed out, tokens and links end, and passwords are again those of then");
+    eprintln!("mail is held until an owner sends or discards it, under Jobs: it may have gone out already");
 }
 
 fn tell_losses(losses: &Losses) {

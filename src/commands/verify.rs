@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::progress::Bar;
 use super::{people, print};
 use crate::app;
 use crate::modules::users::Users;
@@ -47,10 +48,14 @@ impl Verify {
                 let range = Listing::read(&*place).map_err(|e| Error::internal(&place.shown(), e))?;
                 let scratch = backup::Scratch::within(&room, "verify")?;
                 let file = scratch.path().join("replica.db");
-                let state = replica::restore(&*place, Until::End, &file, &mut |_, _| {})?;
+                let bar = Bar::default();
+                let state = replica::restore(&*place, Until::End, &file, &mut |done, total| bar.fetched(done, total));
+                let inspected = state.and_then(|state| Ok((state, inspect(&file)?)));
+                bar.clear();
                 let named =
                     |e: Error| Error::Internal(e.to_string().replace(&file.display().to_string(), &place.shown()));
-                let contents = Contents { file: place.shown().into(), ..inspect(&file).map_err(named)? };
+                let (state, contents) = inspected.map_err(named)?;
+                let contents = Contents { file: place.shown().into(), ..contents };
                 if self.json {
                     return print(json!({ "state": state, "bytes": range.bytes(), "contents": contents }));
                 }
