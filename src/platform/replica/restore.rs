@@ -20,6 +20,9 @@ const RUN_BYTES: usize = 1 << 20;
 /// commits of a unit that serves meanwhile would have to wait with it.
 const PIECE_BYTES: usize = 8 << 20;
 
+/// A replica that is in use is merged meanwhile, and what was merged goes: so often is looked again at what lies there.
+const LOOKS: u32 = 5;
+
 /// Which state was restored.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct State {
@@ -36,28 +39,39 @@ pub struct State {
 /// # Errors
 /// If there is no such state; if a file of it is missing, damaged or not what its name says. `target` is gone then.
 pub fn restore(place: &dyn Place, until: Until, target: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<State> {
-    let listing = Listing::read(place).map_err(|e| Error::internal(&format!("reading {}", place.shown()), e))?;
-    let chain = listing.plan(until).map_err(|e| Error::Internal(format!("{}: {e}", place.shown())))?;
+    let chain = plan(place, until)?;
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::StorageFull => Error::DiskFull,
         _ => Error::internal(&format!("writing {}", target.display()), e),
     };
     let file = File::create_new(target).map_err(failed)?;
-    let restored = apply_all(place, &chain, file, progress);
+    let restored = apply_all(place, chain, until, file, progress);
     if restored.is_err() {
         files::remove_database(target);
     }
     restored
 }
 
-fn apply_all(place: &dyn Place, chain: &[LtxFile], file: File, progress: &mut dyn FnMut(u64, u64)) -> Result<State> {
+/// The files that make up the state `until` now.
+fn plan(place: &dyn Place, until: Until) -> Result<Vec<LtxFile>> {
+    let listing = Listing::read(place).map_err(|e| Error::internal(&format!("reading {}", place.shown()), e))?;
+    listing.plan(until).map_err(|e| Error::Internal(format!("{}: {e}", place.shown())))
+}
+
+fn apply_all(
+    place: &dyn Place,
+    chain: Vec<LtxFile>,
+    until: Until,
+    file: File,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<State> {
     let failed = |e| files::failed("writing the restored database", e);
     std::thread::scope(|scope| {
         let (written, to_sync) = sync_channel(0);
         let syncer = scope.spawn(|| sync_each(&file, to_sync));
         let mut target =
             Target { file: &file, page_size: 0, pages: 0, run: Vec::new(), run_at: 0, unsynced: 0, written };
-        let applied = apply_each(place, chain, &mut target, progress);
+        let applied = apply_each(place, chain, until, &mut target, progress);
         let finished = target.finish();
         // It was told to: else a fault of the disk would be known to it alone.
         syncer.join().unwrap_or_else(|_| Err(io::Error::other("syncing panicked"))).map_err(failed)?;
@@ -74,21 +88,32 @@ fn sync_each(file: &File, written: Receiver<()>) -> io::Result<()> {
 
 fn apply_each(
     place: &dyn Place,
-    chain: &[LtxFile],
+    mut chain: Vec<LtxFile>,
+    until: Until,
     target: &mut Target,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<State> {
-    let total = chain.iter().map(|file| file.bytes).sum();
-    let mut before = 0;
-    let mut state = None;
-    for one in chain {
-        let read = &mut |bytes| progress(before + bytes, total);
-        let timestamp = apply(place, one, target, read).map_err(|e| match e.kind() {
-            io::ErrorKind::StorageFull => Error::DiskFull,
-            _ => Error::Internal(format!("{}, {}: {e}", place.shown(), one.name)),
-        })?;
-        before += one.bytes;
-        state = Some(State { txid: one.name.max, timestamp, files: chain.len() });
+    let (mut looks, mut before, mut files) = (1, 0, 0);
+    let mut state: Option<State> = None;
+    loop {
+        let reached = state.map_or(Txid(0), |state| state.txid);
+        let Some(one) = chain.iter().find(|file| file.name.max > reached).copied() else { break };
+        let left: u64 = chain.iter().filter(|file| file.name.max > reached).map(|file| file.bytes).sum();
+        let read = &mut |bytes| progress(before + bytes, before + left);
+        match apply(place, &one, target, read) {
+            Ok(timestamp) => {
+                before += one.bytes;
+                files += 1;
+                state = Some(State { txid: one.name.max, timestamp, files });
+            }
+            // Others lead on from where we are: whatever has changed since is in them as well.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && looks < LOOKS => {
+                looks += 1;
+                chain = plan(place, until)?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::StorageFull => return Err(Error::DiskFull),
+            Err(e) => return Err(Error::Internal(format!("{}, {}: {e}", place.shown(), one.name))),
+        }
     }
     state.ok_or_else(|| Error::Internal("the replica has no such state".into()))
 }
@@ -236,6 +261,81 @@ mod tests {
             let wanted = if number % 1000 == 3 { 255 } else { number as u8 };
             assert!(page.iter().all(|byte| *byte == wanted), "page {number}");
         }
+    }
+
+    /// Just before the file `gone` is opened for the first time, it is merged with what follows upon it.
+    struct MergedMeanwhile {
+        place: std::sync::Arc<dyn Place>,
+        gone: [LtxName; 2],
+        merge: std::sync::Once,
+    }
+
+    impl Place for MergedMeanwhile {
+        fn open(&self, name: LtxName) -> io::Result<Box<dyn Read + Send>> {
+            if name == self.gone[0] {
+                self.merge.call_once(|| {
+                    let merged = LtxName::new(1, self.gone[0].min, self.gone[1].max);
+                    put(&*self.place, merged, 9, [2, 3, 9].into_iter(), |_| 7);
+                    self.place.remove(&self.gone).unwrap();
+                });
+            }
+            self.place.open(name)
+        }
+
+        fn list(&self, level: u8) -> io::Result<Vec<LtxFile>> {
+            self.place.list(level)
+        }
+
+        fn create(&self, name: LtxName, timestamp: Time) -> io::Result<Box<dyn place::Upload>> {
+            self.place.create(name, timestamp)
+        }
+
+        fn remove(&self, names: &[LtxName]) -> io::Result<()> {
+            self.place.remove(names)
+        }
+
+        fn read_note(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+            self.place.read_note(name)
+        }
+
+        fn write_note(&self, name: &str, content: &[u8]) -> io::Result<()> {
+            self.place.write_note(name, content)
+        }
+
+        fn lock(&self) -> io::Result<Option<Box<dyn place::Held>>> {
+            self.place.lock()
+        }
+
+        fn is_far(&self) -> bool {
+            self.place.is_far()
+        }
+
+        fn shown(&self) -> String {
+            self.place.shown()
+        }
+    }
+
+    #[test]
+    fn what_is_merged_and_removed_meanwhile_is_taken_from_where_it_went() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place::at(&format!("file://{}/replica", folder.path().display())).unwrap();
+        put(&*place, LtxName::new(SNAPSHOTS, Txid(1), Txid(5)), 8, 1..=8, |_| 5);
+        let gone = [6, 7].map(|txid| LtxName::new(0, Txid(txid), Txid(txid)));
+        put(&*place, gone[0], 8, [2].into_iter(), |_| 6);
+        put(&*place, gone[1], 9, [2, 3, 9].into_iter(), |_| 7);
+        let place = MergedMeanwhile { place, gone, merge: std::sync::Once::new() };
+
+        let target = folder.path().join("restored.db");
+        let state = restore(&place, Until::End, &target, &mut |_, _| {}).unwrap();
+
+        assert_eq!((state.txid, state.files), (Txid(7), 2));
+        let restored = std::fs::read(&target).unwrap();
+        let pages: Vec<u8> = restored.chunks(PAGE).map(|page| page[0]).collect();
+        assert_eq!(pages, [5, 7, 7, 5, 5, 5, 5, 5, 7]);
+        // What is gone for good is an error still.
+        place.remove(&[LtxName::new(SNAPSHOTS, Txid(1), Txid(5))]).unwrap();
+        std::fs::remove_file(&target).unwrap();
+        assert!(restore(&place, Until::End, &target, &mut |_, _| {}).is_err() && !target.exists());
     }
 
     #[test]
