@@ -1,7 +1,7 @@
 //! Backups: made on request and by the clock, listed, tried, and downloaded.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
@@ -76,6 +76,8 @@ pub struct Replicated {
     /// Where it is.
     pub place: String,
     pub state: replica::State,
+    /// All that was saved before this is in it; null as long as that is not known.
+    pub complete_until: Option<Time>,
     /// The newest state in it; null while there is none.
     pub head: Option<replica::Head>,
     pub last_snapshot_at: Option<Time>,
@@ -89,10 +91,12 @@ pub struct Replicated {
 
 impl Replicated {
     fn of(snapshot: &Snapshot<'_>, report: replica::Report) -> Result<Replicated> {
-        let replica::Report { place, state, head, last_snapshot, files, bytes } = report;
+        let replica::Report { place, state, complete_until, head, last_snapshot, files, bytes } = report;
+        let ago = |instant: Instant| i64::try_from(instant.elapsed().as_millis()).unwrap_or(i64::MAX);
         Ok(Replicated {
             place,
             state,
+            complete_until: complete_until.map(|until| Time::from_ms(snapshot.now().as_ms() - ago(until))),
             head,
             last_snapshot_at: last_snapshot,
             files,

@@ -56,7 +56,7 @@ async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T 
         if let Some(found) = attempt().await {
             return found;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "{what} did not happen");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not happen");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -256,7 +256,7 @@ fn what_could_not_be_restored_is_refused_with_the_reason() {
     fs::write(at("empty"), "").unwrap();
     fs::write(at("random"), [7; 5000]).unwrap();
     fs::write(at("header"), b"SQLite format 3\0").unwrap();
-    fs::write(at("bomb"), zeros_after_header(&fs::read(at("plain")).unwrap(), &at("bomb.raw"))).unwrap();
+    fs::write(at("bomb"), zeros_after_header(&fs::read(at("plain")).unwrap())).unwrap();
     Connection::open(at("foreign")).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     fs::copy(at("plain"), at("altered")).unwrap();
     let altered = Connection::open(at("altered")).unwrap();
@@ -285,13 +285,10 @@ fn what_could_not_be_restored_is_refused_with_the_reason() {
 }
 
 /// A database that goes on with zeros far beyond what its header says, compressed to little.
-fn zeros_after_header(plain: &[u8], raw: &Path) -> Vec<u8> {
+fn zeros_after_header(plain: &[u8]) -> Vec<u8> {
     let mut bomb = plain.to_vec();
     bomb.resize(64 * 1024 * 1024, 0);
-    fs::write(raw, bomb).unwrap();
-    let packed = Command::new("zstd").args(["-q", "-c"]).arg(raw).output().unwrap();
-    assert!(packed.status.success());
-    packed.stdout
+    zstd::encode_all(&*bomb, 3).unwrap()
 }
 
 #[tokio::test]

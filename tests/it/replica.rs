@@ -13,7 +13,9 @@ use ashlar::platform::clock::{Clock, Time};
 use ashlar::platform::config::{Options, Settings};
 use ashlar::platform::db::{self, Database, Folder, Lock, Tuning};
 use ashlar::platform::ids::UserId;
-use ashlar::platform::replica::{self, Listing, Planned, Replica, Restored, Schedule, State, Txid, Until};
+use ashlar::platform::replica::{
+    self, Head, Listing, Planned, Replica, Report, Restored, SNAPSHOTS, Schedule, State, Txid, Until,
+};
 use ashlar::use_cases::App;
 use ashlar::use_cases::add_person::{AddPerson, add_person_blocking};
 use rusqlite::Connection;
@@ -24,6 +26,12 @@ use crate::support::{TestApp, litestream, skip, terminate, wait};
 
 const VERSIONS: [&str; 2] = ["0.5.17", "0.5.5"];
 const NOW: i64 = 1_800_000_000_000;
+/// Far longer than anything takes, since the machine may be busy; whoever waited for a place that failed waits as long again
+/// for the next try.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Times that a process is killed in the midst of something.
+const KILLS: u64 = 50;
 
 /// Fast enough that a test sees every level.
 const QUICK: Schedule = Schedule {
@@ -33,6 +41,14 @@ const QUICK: Schedule = Schedule {
     keep_increments: Duration::from_secs(3600),
     keep: Duration::from_secs(3600),
     look: Duration::from_millis(300),
+};
+
+/// Only increments, and the snapshots that are needed: tests that take a place away must not meet somebody at work in it.
+const SELDOM: Schedule = Schedule {
+    merges: [Duration::from_secs(3600); 3],
+    snapshot: Duration::from_secs(3600),
+    look: Duration::from_secs(3600),
+    ..QUICK
 };
 
 /// A unit in this process, with a replica.
@@ -71,22 +87,36 @@ impl Unit {
 
     /// Waits until all that was committed so far is in the replica; returns its newest TXID.
     pub fn settle(&self) -> Txid {
-        // What was taken before this moment may have missed it, so it takes a round that begins after it.
-        std::thread::sleep(Duration::from_millis(60));
-        self.wait_for("current", |state| *state == State::Current);
-        self.replica().report().head.unwrap().txid
+        let committed = Instant::now();
+        let is_in_it = |report: &Report| report.complete_until.is_some_and(|until| until >= committed);
+        self.wait("current", |report| report.state == State::Current && is_in_it(report));
+        self.head().txid
+    }
+
+    /// The newest state in the replica.
+    pub fn head(&self) -> Head {
+        self.replica().report().head.unwrap()
     }
 
     fn wait_for(&self, what: &str, is_it: impl Fn(&State) -> bool) -> State {
+        self.wait(what, |report| is_it(&report.state)).state
+    }
+
+    fn wait(&self, what: &str, is_it: impl Fn(&Report) -> bool) -> Report {
         let start = Instant::now();
         loop {
-            let state = self.replica().report().state;
-            if is_it(&state) {
-                return state;
+            let report = self.replica().report();
+            if is_it(&report) {
+                return report;
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "not {what} but {state:?}");
+            assert!(start.elapsed() < PATIENCE, "not {what} but {report:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits until there is a snapshot of this run: nobody works in the place then but for what comes anew.
+    fn wait_for_snapshot(&self) {
+        self.wait("with a snapshot", |report| report.last_snapshot.is_some());
     }
 
     pub fn now(&self) -> Time {
@@ -179,6 +209,24 @@ pub fn sidecar(program: &Path, database: &Path, url: &str, folder: &Path) -> Run
     Running(command.stdin(Stdio::null()).spawn().unwrap())
 }
 
+/// Waits until the replica that a sidecar writes to holds what is in `database`; `folder` has its log.
+pub fn wait_until_it_holds(url: &str, database: &Path, folder: &Path) {
+    let target = folder.join("looked-at.db");
+    let start = Instant::now();
+    loop {
+        // At first there is none.
+        let restored = restore(url, Until::End, &target);
+        let is_it = restored.is_ok() && digest(&target) == digest(database);
+        fs::remove_file(&target).ok();
+        if is_it {
+            return;
+        }
+        let log = || fs::read_to_string(folder.join("litestream.log")).unwrap();
+        assert!(start.elapsed() < PATIENCE, "{restored:?}: {}", log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A program that does not outlive its test.
 pub struct Running(Child);
 
@@ -205,7 +253,9 @@ fn litestream_restores_what_we_replicate_to_every_state() {
     let mut states = Vec::new();
     let start = Instant::now();
     let mut n = 0;
-    while start.elapsed() < Duration::from_secs(4) {
+    let files_of_each_level = || [0, 1, 2, 3, SNAPSHOTS].map(|level| listing(&url).level(level).count());
+    while start.elapsed() < Duration::from_secs(4) || states.len() < 6 || files_of_each_level().contains(&0) {
+        assert!(start.elapsed() < PATIENCE, "{:?}", files_of_each_level());
         for _ in 0..20 {
             unit.add(&format!("p{n}"));
             n += 1;
@@ -217,8 +267,6 @@ fn litestream_restores_what_we_replicate_to_every_state() {
         let txid = unit.settle();
         states.push((txid, unit.now(), unit.digest()));
     }
-    let levels: Vec<usize> = (0..=9).map(|level| listing(&url).level(level).count()).collect();
-    assert!([0, 1, 2, 3, 9].iter().all(|level| levels[*level] > 0), "{levels:?}");
     unit.close();
 
     for (i, (txid, time, state)) in states.iter().enumerate().step_by(states.len() / 6) {
@@ -271,7 +319,7 @@ fn litestream_follows_what_we_replicate() {
     let is_there = || {
         Connection::open(&follower).and_then(|c| c.query_row("SELECT count(*) FROM users", [], |r| r.get::<_, i64>(0)))
     };
-    while !matches!(is_there(), Ok(41)) && start.elapsed() < Duration::from_secs(10) {
+    while !matches!(is_there(), Ok(41)) && start.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(100));
     }
     following.stop();
@@ -300,15 +348,11 @@ fn a_handover_to_a_sidecar_and_back_keeps_one_chain() {
             std::thread::sleep(Duration::from_millis(100));
         }
         drop(connection);
-        std::thread::sleep(Duration::from_secs(1));
+        wait_until_it_holds(&url, &database, temporary.path());
         running.stop();
         let second = digest(&database);
         let theirs = listing(&url).head().unwrap().name.max;
-        let log = fs::read_to_string(temporary.path().join("litestream.log")).unwrap();
-        assert!(theirs > ours, "{version} wrote nothing: {log}");
-        let target = temporary.path().join("theirs.db");
-        restore(&url, Until::End, &target).unwrap();
-        assert_eq!(digest(&target), second, "{version}");
+        assert!(theirs > ours, "{version} wrote nothing");
 
         let unit = Unit::open(&data, &url, QUICK);
         unit.add("ours-again");
@@ -340,12 +384,8 @@ fn what_litestream_replicated_is_restored_and_taken_over() {
         unit.close();
         let url = url_of(&place);
         let running = sidecar(&program, &data.join("ashlar.db"), &url, temporary.path());
-        std::thread::sleep(Duration::from_millis(1500));
+        wait_until_it_holds(&url, &data.join("ashlar.db"), temporary.path());
         running.stop();
-
-        let target = temporary.path().join("restored.db");
-        restore(&url, Until::End, &target).unwrap();
-        assert_eq!(digest(&target), digest(&data.join("ashlar.db")), "{version}");
 
         // It bears no mark of ours: whose it is says the database in it.
         let other = temporary.path().join("other");
@@ -424,9 +464,10 @@ fn a_place_whose_disk_is_gone_is_not_begun_anew_in_an_empty_folder() {
     let (temporary, data, place) = places();
     let url = url_of(&place);
     let away = temporary.path().join("away");
-    let unit = Unit::open(&data, &url, QUICK);
+    let unit = Unit::open(&data, &url, SELDOM);
     unit.add("ann");
     unit.settle();
+    unit.wait_for_snapshot();
     // What a mount point is when nothing is mounted there.
     fs::rename(&place, &away).unwrap();
     fs::create_dir(&place).unwrap();
@@ -451,11 +492,12 @@ fn a_place_that_can_t_be_reached_is_caught_up_with() {
     let url = url_of(&place);
     // It is not there at the start either.
     fs::write(&place, "no folder").unwrap();
-    let unit = Unit::open(&data, &url, QUICK);
+    let unit = Unit::open(&data, &url, SELDOM);
     unit.add("ann");
     unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
     fs::remove_file(&place).unwrap();
     unit.settle();
+    unit.wait_for_snapshot();
 
     fs::rename(&place, &away).unwrap();
     fs::write(&place, "no folder").unwrap();
@@ -613,7 +655,7 @@ fn damaged_missing_and_misnamed_files_are_refused_and_replaced_by_a_new_snapshot
     let start = Instant::now();
     let target = temporary.path().join("mended.db");
     while restore(&url, Until::End, &target).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(15), "it was not mended");
+        assert!(start.elapsed() < PATIENCE, "it was not mended");
         unit.add(&format!("more{}", start.elapsed().as_millis()));
         unit.settle();
     }
@@ -630,18 +672,28 @@ fn files_that_somebody_removes_are_missed_and_replaced_by_a_snapshot() {
     let (temporary, data, place) = places();
     let url = url_of(&place);
     let never = Duration::from_secs(3600);
-    let unit = Unit::open(&data, &url, Schedule { merges: [Duration::from_millis(100), never, never], ..QUICK });
+    let merges = [Duration::from_millis(100), never, never];
+    let unit = Unit::open(&data, &url, Schedule { merges, look: QUICK.look, ..SELDOM });
     for n in 0..3 {
         unit.add(&format!("p{n}"));
         unit.settle();
     }
+    unit.wait_for_snapshot();
     // With nothing left to merge, only a look at the place finds it.
-    std::thread::sleep(Duration::from_millis(400));
+    let start = Instant::now();
+    while [1, SNAPSHOTS]
+        .iter()
+        .all(|level| listing(&url).last(*level).is_none_or(|last| last.name.max < unit.head().txid))
+    {
+        assert!(start.elapsed() < PATIENCE, "it was not merged");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     // Nothing leads to the newest state then; and the first tries to look and to make a snapshot fail.
-    for level in [0, 1, 9] {
+    fs::rename(place.join("ltx/9"), temporary.path().join("snapshots")).unwrap();
+    fs::write(place.join("ltx/9"), "no folder").unwrap();
+    for level in [0, 1] {
         fs::remove_dir_all(place.join(format!("ltx/{level}"))).unwrap();
     }
-    fs::write(place.join("ltx/9"), "no folder").unwrap();
     unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
     std::thread::sleep(Duration::from_millis(500));
     fs::remove_file(place.join("ltx/9")).unwrap();
@@ -690,13 +742,20 @@ fn a_full_place_changes_nothing_and_leaves_nothing() {
     for n in 0..400 {
         unit.add(&format!("p{n}"));
     }
-    let state = unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
-    assert!(format!("{state:?}").contains("space"), "{state:?}");
-    let left: Vec<PathBuf> = (0..10)
-        .flat_map(|level| fs::read_dir(place.join(format!("replica/ltx/{level}"))).into_iter().flatten())
-        .map(|e| e.unwrap().path())
-        .filter(|path| path.extension().is_none_or(|e| e != "ltx"))
-        .collect();
+    unit.wait_for("full", |state| matches!(state, State::Behind { why, .. } if why.contains("space")));
+    let left = || -> Vec<PathBuf> {
+        (0..10)
+            .flat_map(|level| fs::read_dir(place.join(format!("replica/ltx/{level}"))).into_iter().flatten())
+            .map(|e| e.unwrap().path())
+            .filter(|path| path.extension().is_none_or(|e| e != "ltx"))
+            .collect()
+    };
+    // One may be in the making just now; what was left lying about never goes.
+    let start = Instant::now();
+    while !left().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "{:?}", left());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 
     let grown = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&place).status().unwrap();
     assert!(grown.success());
@@ -706,8 +765,6 @@ fn a_full_place_changes_nothing_and_leaves_nothing() {
     let target = temporary.path().join("restored.db");
     let restored = restore(&url, Until::End, &target);
     Command::new("umount").arg(&place).status().unwrap();
-    // One may be in the making just then.
-    assert!(left.len() <= 1, "{left:?}");
     restored.unwrap();
     assert_eq!(digest(&target), wanted);
 }
@@ -719,14 +776,23 @@ fn a_kill_during_a_merge_a_snapshot_or_a_removal_breaks_no_chain() {
     let target = temporary.path().join("restored.db");
     let mut last = Txid(0);
     let mut levels = [0; 10];
-    for round in 0..25_u64 {
+    let has_each = |levels: &[usize; 10]| [0, 1, 2, 3, SNAPSHOTS].iter().all(|level| levels[*level as usize] > 0);
+    let mut round = 0;
+    while round < KILLS || (round < 4 * KILLS && !has_each(&levels)) {
+        round += 1;
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "replica::a_unit_to_be_killed", "--ignored", "--nocapture"])
             .env("ASHLAR_TEST_KILLED", temporary.path())
             .stdout(Stdio::null())
             .spawn();
         let child = Running(child.unwrap());
-        std::thread::sleep(Duration::from_millis(500 + 53 * round % 400));
+        // It is at work once something new is there.
+        let start = Instant::now();
+        while listing(&url).head().is_none_or(|head| head.name.max <= last) {
+            assert!(start.elapsed() < PATIENCE, "round {round}: it does not begin");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(53 * round % 400));
         drop(child);
         let restored = restore(&url, Until::End, &target).unwrap();
         assert!(restored.txid >= last, "{restored:?} after {last}");
@@ -744,7 +810,7 @@ fn a_kill_during_a_merge_a_snapshot_or_a_removal_breaks_no_chain() {
 
     restore(&url, Until::End, &target).unwrap();
     assert_eq!(digest(&target), wanted);
-    assert!([0, 1, 2, 3, 9].iter().all(|level| levels[*level] > 0), "{levels:?}");
+    assert!(has_each(&levels), "{levels:?}");
     assert!(listing(&url).level(0).count() < last.0 as usize, "nothing was ever removed");
     let unfinished = (0..10).flat_map(|level| fs::read_dir(place.join(format!("ltx/{level}"))).into_iter().flatten());
     let unfinished: Vec<PathBuf> = unfinished.map(|e| e.unwrap().path()).collect();
@@ -783,7 +849,7 @@ async fn after_every_kill_the_chain_restores_with_all_that_was_replicated() {
     let args = ["--replica", &url, "--replica-interval-ms", "20", "--log", "error"];
     let mut token = String::new();
     let mut last = Txid(0);
-    for round in 0..25_u64 {
+    for round in 0..KILLS {
         let mut app = TestApp::start_in(&data, &args).await;
         if round == 0 {
             token = app.person("owner@example.org", "owner").1;

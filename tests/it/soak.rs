@@ -19,6 +19,9 @@ const WRITING: Duration = Duration::from_millis(150);
 /// A state that was looked at when nobody wrote.
 struct Seen {
     txid: Txid,
+    /// When it went into the replica: that is what retention goes by.
+    taken_at: Time,
+    /// A later moment at which nothing had changed.
     at: Time,
     digest: String,
 }
@@ -55,15 +58,16 @@ fn every_state_that_is_kept_can_be_restored_whatever_happened_meanwhile() {
             unit = Unit::open(&data, &url, schedule);
         }
         let txid = unit.settle();
-        seen.push(Seen { txid, at: unit.now(), digest: unit.digest() });
+        seen.push(Seen { txid, taken_at: unit.head().taken_at, at: unit.now(), digest: unit.digest() });
 
         let one = &seen[random(seen.len())];
+        let is_old = |one: &Seen| one.taken_at < unit.now().plus_seconds(-4);
         let listing = Listing::read(&*at(&url).unwrap()).unwrap();
         let until = if round % 2 == 0 { Until::Txid(one.txid) } else { Until::Time(one.at) };
         // The newest state is no moment of the past yet: what is asked for by time must lie before it.
         let until = if one.txid == txid { Until::End } else { until };
         if listing.plan(until).is_err() {
-            assert!(one.at < unit.now().plus_seconds(-4), "{until:?} can't be restored: {:?}", listing.plan(until));
+            assert!(is_old(one), "{until:?} can't be restored: {:?}", listing.plan(until));
             gone += 1;
             continue;
         }
@@ -73,7 +77,7 @@ fn every_state_that_is_kept_can_be_restored_whatever_happened_meanwhile() {
             // A state by time may be a later one by now, since steps are merged.
             Ok(state) if state.txid == one.txid => assert_eq!(digest(&target), one.digest, "{until:?}"),
             Ok(state) => assert!(state.txid < one.txid && matches!(until, Until::Time(_)), "{state:?} for {until:?}"),
-            Err(why) => assert!(one.at < unit.now().plus_seconds(-4), "{until:?}: {why}"),
+            Err(why) => assert!(is_old(one), "{until:?}: {why}"),
         }
         restored += 1;
         fs::remove_file(&target).ok();

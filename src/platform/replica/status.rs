@@ -17,6 +17,8 @@ pub struct Report {
     /// Where it is.
     pub place: String,
     pub state: State,
+    /// All that was committed before this is in it; none before it was first written to or found to be complete.
+    pub complete_until: Option<Instant>,
     /// The newest state in it; null while there is none.
     pub head: Option<Head>,
     pub last_snapshot: Option<Time>,
@@ -82,7 +84,15 @@ impl State {
 
 impl Status {
     pub fn new(place: String) -> Status {
-        let report = Report { place, state: State::Starting, head: None, last_snapshot: None, files: 0, bytes: 0 };
+        let report = Report {
+            place,
+            state: State::Starting,
+            complete_until: None,
+            head: None,
+            last_snapshot: None,
+            files: 0,
+            bytes: 0,
+        };
         Status {
             inner: Mutex::new(Inner { report, current_at: Instant::now(), warned: false, writing: None, damage: None }),
         }
@@ -132,6 +142,7 @@ impl Status {
             tracing::info!(lag_s = inner.current_at.elapsed().as_secs(), "the replica has caught up");
         }
         (inner.current_at, inner.warned, inner.writing) = (at, false, None);
+        inner.report.complete_until = Some(at);
         if !matches!(inner.report.state, State::Refused { .. }) {
             inner.report.state = State::Current;
         }
