@@ -51,6 +51,7 @@ fn try_restore(app: &App, name: &str, fetch: impl FnOnce(&Path) -> Result<()>) -
     let folder = Folder::at(scratch.path())?;
     let path = folder.database();
     fetch(&path)?;
+    backup::must_have_room(&path, 0, name)?;
     db::verify(&path, Path::new(name), database.schema())?;
     // What a restore does to it: migrations, and the end of all sessions.
     let tuning = Tuning { readers: 1, ..Tuning::default() };

@@ -905,18 +905,25 @@ fn a_disk_without_room_for_the_backup_is_said_and_the_unit_stays_as_it_is() {
     let kept = tempfile::tempdir().unwrap();
     let file = kept.path().join("unit.db");
     backup(disk.path(), &file);
+    let packed = kept.path().join("unit.db.zst");
+    ashlar_ok(disk.path(), &["backup", "--compress", "--to", packed.to_str().unwrap()]);
     add(disk.path(), "ben@example.org");
     let size = fs::metadata(&file).unwrap().len();
 
     // There is no room for the copy; there is, and none for what has to be changed in it.
-    for room in [size / 2, size + 16 * 1024] {
+    for (file, room, why) in [
+        (&file, size / 2, "the disk has room for"),
+        (&file, size + 16 * 1024, "the disk has room for"),
+        (&packed, size / 2, "the disk is full"),
+        (&packed, size + 16 * 1024, "the disk has room for"),
+    ] {
         disk.fill_but(room);
         let before = content(disk.path());
 
-        let output = restore(disk.path(), &file);
+        let output = restore(disk.path(), file);
 
         assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains("the disk has room for"), "{}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
         assert_eq!(content(disk.path()), before);
         fs::remove_file(disk.path().join("filler")).unwrap();
         assert_eq!(people(disk.path()), set(&["ann@example.org", "ben@example.org"]));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::pack::{read_sha256, sha256, sha256_path};
 use super::unpack::{Identities, Wrapping, has_companions, must_be_whole, unpack, wrapping_of};
-use super::{Count, Scratch};
+use super::{Count, Scratch, must_have_room};
 use crate::platform::clock::{Clock, Time};
 use crate::platform::db::{self, Schema};
 use crate::platform::error::{Error, Result};
@@ -53,7 +53,9 @@ pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Pat
         (None, around)
     } else {
         let scratch = Scratch::within(room, "inspect")?;
-        let wrapping = unpack(file, identities, &scratch.path().join("plain.db"))?;
+        let plain = scratch.path().join("plain.db");
+        let wrapping = unpack(file, identities, &plain)?;
+        must_have_room(&plain, 0, &file.display().to_string())?;
         (Some(scratch), wrapping)
     };
     let plain = scratch.as_ref().map_or_else(|| file.to_owned(), |scratch| scratch.path().join("plain.db"));

@@ -30,7 +30,7 @@ pub use restore::{Sealed, Staged, Staging};
 pub use retention::{Keep, superseded};
 pub use settings::{BackupSettings, Every};
 pub use shelf::{Shelved, shelf};
-pub use source::{Point, Source};
+pub use source::{Point, Source, must_have_room};
 pub use unpack::{Identities, Wrapping, unpack, wrapping_of};
 
 use super::clock::{Clock, Time};

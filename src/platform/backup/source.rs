@@ -86,9 +86,9 @@ impl Source {
 
     /// Writes the plain database to `target`, which does not exist yet; says which state of a replica it is.
     pub(super) fn fetch(&self, target: &Path, progress: Told<'_>) -> Result<Option<Restored>> {
-        match self {
+        let state = match self {
             Source::File { path, shown, identities } => {
-                fetch_file(path, shown, identities, target, progress).map(|()| None)
+                fetch_file(path, shown, identities, target, progress).map(|()| None)?
             }
             Source::Replica { place, until } => {
                 let until = match until {
@@ -96,9 +96,11 @@ impl Source {
                     Some(Point::At(time)) => Until::Time(*time),
                     Some(Point::Transaction(number)) => Until::Txid(Txid(*number)),
                 };
-                replica::restore(&*replica::at(place)?, until, target, progress).map(Some)
+                Some(replica::restore(&*replica::at(place)?, until, target, progress)?)
             }
-        }
+        };
+        must_have_room(target, 0, &self.shown())?;
+        Ok(state)
     }
 }
 
@@ -123,11 +125,10 @@ fn fetch_file(path: &Path, shown: &Path, identities: &[PathBuf], target: &Path, 
     }
     if path.parent() == target.parent() {
         // An upload is ours already; a second copy of it would take room and time.
-        must_have_room(target, 0, shown)?;
         return std::fs::rename(path, target).map_err(|e| failed(shown, e));
     }
     let bytes = std::fs::metadata(path).map_err(|e| failed(shown, e))?.len();
-    must_have_room(target, bytes, shown)?;
+    must_have_room(target, bytes, &shown.display().to_string())?;
     if ["-wal", "-journal"].iter().any(|suffix| with_suffix(path, suffix).exists()) {
         // Part of it stands beside it; SQLite puts both together.
         return db::copy_file(path, target).map(drop);
@@ -136,16 +137,17 @@ fn fetch_file(path: &Path, shown: &Path, identities: &[PathBuf], target: &Path, 
     copy(path, target, shown, progress)
 }
 
-/// Better told now than by SQLite, for which a full disk is an I/O error at times.
-fn must_have_room(target: &Path, bytes: u64, shown: &Path) -> Result<()> {
-    let room = files::room(target.parent().unwrap_or(Path::new("."))).map_err(|e| failed(shown, e))?;
+/// Refuses to make `target`, which needs `bytes` more, where the disk has no room for it and what is changed in it. Better
+/// told now than by SQLite, for which a full disk is an I/O error at times.
+pub fn must_have_room(target: &Path, bytes: u64, shown: &str) -> Result<()> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    let room = files::room(folder).map_err(|e| Error::internal(&format!("looking at {}", folder.display()), e))?;
     if room >= bytes.saturating_add(SPARE_BYTES) {
         return Ok(());
     }
+    let copy = if bytes > 0 { format!("{} and ", Bytes(bytes)) } else { String::new() };
     Err(Error::Internal(format!(
-        "{} needs {} and as much as {} to work with, and the disk has room for {}: make room and try again",
-        shown.display(),
-        Bytes(bytes),
+        "{shown} needs {copy}as much as {} to work with, and the disk has room for {}: make room and try again",
         Bytes(SPARE_BYTES),
         Bytes(room)
     )))

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::fatal::Fatal;
 use super::folder::Header;
 use super::schema::{Difference, Schema};
 use super::{Folder, copy, migrate, nothing_there, open_raw};
@@ -65,7 +66,13 @@ fn look_into(path: &Path, folder: &Folder, schema: &Schema, health: &mut Health)
 pub fn verify(file: &Path, shown: &Path, schema: &Schema) -> Result<Vec<String>> {
     let shown_name = shown.display();
     let connection = open_raw(file)?;
-    migrate::must_have_schema(&connection).map_err(|e| named(&shown_name, &format!("is damaged ({e})")))?;
+    migrate::must_have_schema(&connection).map_err(|e| match Fatal::of(&e) {
+        // That is the machine's fault, and says nothing of the file.
+        Some(Fatal::DiskFull | Fatal::InputOutput | Fatal::OutOfMemory) => {
+            Error::internal(&format!("reading {shown_name}"), e)
+        }
+        _ => named(&shown_name, &format!("is damaged ({e})")),
+    })?;
     migrate::recognise(&connection, schema, shown)?;
     copy::check(&connection).map_err(|e| named(&shown_name, &format!("is no sound backup: {e}")))?;
     let pending = migrate::pending(&connection, schema)?;
