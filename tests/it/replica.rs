@@ -575,6 +575,40 @@ fn other_page_sizes_are_replicated_as_well() {
     }
 }
 
+/// `VACUUM` can change it while the unit is stopped: what was there before and what comes then can't be put together.
+#[test]
+fn where_the_page_size_changes_a_snapshot_is_made_at_once() {
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
+    let unit = Unit::open(&data, &url, SELDOM);
+    unit.add("before");
+    unit.wait_for_snapshot();
+    let before = (unit.settle(), unit.digest());
+    unit.close();
+    let raw = Connection::open(data.join("ashlar.db")).unwrap();
+    raw.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM").unwrap();
+    drop(raw);
+
+    let unit = Unit::open(&data, &url, SELDOM);
+    unit.settle();
+    unit.wait("with a snapshot", |_| listing(&url).last(SNAPSHOTS).unwrap().name.max > before.0);
+    unit.add("after");
+    let after = (unit.settle(), unit.digest());
+    unit.close();
+
+    for (txid, state) in [before, after] {
+        let target = temporary.path().join(format!("{txid}.db"));
+        restore(&url, Until::Txid(txid), &target).unwrap();
+        assert_eq!(digest(&target), state);
+        for version in VERSIONS {
+            let Some(program) = litestream(version) else { return };
+            let target = temporary.path().join(format!("{txid}-{version}.db"));
+            litestream_restore(&program, &url, &target, &["-txid", &txid.to_string()]);
+            assert_eq!(digest(&target), state, "{version}");
+        }
+    }
+}
+
 #[test]
 fn the_page_at_which_sqlite_locks_is_left_out_of_a_database_beyond_a_gibibyte() {
     let (temporary, data, place) = places();

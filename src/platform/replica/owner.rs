@@ -55,6 +55,9 @@ pub struct Record {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Head {
     pub txid: Txid,
+    /// In bytes; 0 as long as no snapshot has pages of this size, and where an older version of this program did not say.
+    #[serde(default)]
+    pub page_size: u32,
     /// The database's size in pages.
     pub pages: u32,
     /// Up to where its changes are in it.

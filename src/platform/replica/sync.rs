@@ -51,6 +51,8 @@ pub(super) struct Sync {
     record: Record,
     mark: Mark,
     head: Txid,
+    /// Until there is one beyond this, a restart wants one again.
+    needs_snapshot_after: Option<Txid>,
     /// Timestamps never go back, whatever the clock does: a restore by time goes by them.
     last: Time,
     looked: Instant,
@@ -127,13 +129,18 @@ impl Sync {
         if !is_ours {
             shared.changes.all_changed();
             record.head = None;
+        }
+        let reader = shared.database.page_reader().map_err(internal)?;
+        // Pages of another size can't be put over those that are there: only a snapshot leads on from them.
+        let needs_snapshot_after = record.head.is_none_or(|head| head.page_size != reader.page_size).then_some(head);
+        if needs_snapshot_after.is_some() {
             shared.snapshot_wanted.store(true, Ordering::Relaxed);
         }
         shared.status.holds(&listing);
         *shared.listing() = listing;
-        let reader = shared.database.page_reader().map_err(internal)?;
         let looked = Instant::now();
-        Ok(Sync { shared: shared.clone(), reader, record, mark, head, last, looked, snapshots, held })
+        let shared = shared.clone();
+        Ok(Sync { shared, reader, record, mark, head, needs_snapshot_after, last, looked, snapshots, held })
     }
 
     /// Replicates at each `interval` until it is told to stop, and once more then.
@@ -240,10 +247,17 @@ impl Sync {
         encoded.send(&*self.shared.place, name, self.last)?;
         self.head = txid;
         self.shared.added(LtxFile { name, timestamp: self.last, bytes });
-        self.record.head = Some(Head { txid, pages, position: increment.position });
+        let page_size = if self.has_snapshot() { self.reader.page_size } else { 0 };
+        self.record.head = Some(Head { txid, page_size, pages, position: increment.position });
         self.record.attempt = None;
         self.save()?;
         Ok(Some(pages))
+    }
+
+    /// Whether there is a snapshot with pages of the size that they have now.
+    fn has_snapshot(&self) -> bool {
+        let last = self.shared.listing().last(SNAPSHOTS).map(|file| file.name.max);
+        self.needs_snapshot_after.is_none_or(|txid| last.is_some_and(|last| last > txid))
     }
 
     /// Where the last try failed: what became of it? An answer can be lost on the way, and then the increment is there; it
