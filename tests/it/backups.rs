@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, program, skip};
+use crate::support::{PASSWORD, TestApp, ashlar, ashlar_ok, program, skip, without_settings};
 
 // Made by `age-keygen`, for these tests only.
 const IDENTITY: &str = "AGE-SECRET-KEY-1A7EY6FGNPLLSJXELH9X6Q394GX8MPG8AWY4AZJM5T0JA69U8FR8QWF9ZY2";
@@ -149,6 +149,22 @@ fn a_folder_that_can_not_be_written_is_refused() {
 
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/proc"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_script_backs_up_wherever_it_is_run() {
+    let (unit, kept) = (unit(), tempfile::tempdir().unwrap());
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/backup"));
+    without_settings(&mut command);
+    // It takes the program that is installed.
+    let program = Path::new(env!("CARGO_BIN_EXE_ashlar")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    command.args(["--to", "here.db"]).env("PATH", path).env("ASHLAR_DATA", unit.path()).current_dir(kept.path());
+
+    let output = command.output().unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(verify(unit.path(), &kept.path().join("here.db"), &[]).status.success());
 }
 
 // what it is wrapped in

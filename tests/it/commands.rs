@@ -168,7 +168,7 @@ impl Hits {
     /// Whether to go on: a good number of moments, and more (within reason) until each kind was hit.
     pub fn want_more(&self) -> bool {
         let all_kinds = self.ended > 0 && self.midway > 0;
-        self.rounds < if all_kinds { 20 } else { 200 }
+        self.rounds < if all_kinds { 50 } else { 200 }
     }
 
     /// Starts a command and kills it at a moment within twice the time that it takes: however many rounds there are,

@@ -142,8 +142,8 @@ impl Held for Taken {
             _ => Err(io::Error::new(
                 ErrorKind::NotFound,
                 format!(
-                    "{} is not the file that was locked: mount the disk, or bring the folder back; if it is gone for good, \
-                     restart the server to begin a new replica",
+                    "{} is not the file that was locked: mount the disk, or bring the folder back; if it is gone for good, remove \
+                     replica.json in the unit's folder and restart the server to begin a new one",
                     self.path.display()
                 ),
             )),

@@ -339,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn an_increment_that_lacks_a_new_page_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place::at(&format!("file://{}/replica", folder.path().display())).unwrap();
+        put(&*place, LtxName::new(SNAPSHOTS, Txid(1), Txid(5)), 8, 1..=8, |_| 5);
+        put(&*place, LtxName::new(0, Txid(6), Txid(6)), 10, [1, 10].into_iter(), |_| 6);
+
+        let target = folder.path().join("restored.db");
+        let error = restore(&*place, Until::End, &target, &mut |_, _| {}).unwrap_err();
+
+        assert!(error.to_string().contains("of 2 new pages it holds 1"), "{error}");
+        assert!(!target.exists());
+        assert!(restore(&*place, Until::Txid(Txid(5)), &target, &mut |_, _| {}).is_ok());
+    }
+
+    #[test]
     fn of_a_damaged_file_nothing_is_left_however_much_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let place = place::at(&format!("file://{}/replica", folder.path().display())).unwrap();

@@ -75,7 +75,7 @@ impl State {
         match self {
             State::Refused { why } => Some(why.clone()),
             State::Behind { lag_seconds, why } if *lag_seconds > WARN_AFTER.as_secs() => {
-                Some(format!("it has not been written to for {} minutes ({why})", lag_seconds / 60))
+                Some(format!("it has not been written to for {} min ({why})", lag_seconds / 60))
             }
             _ => None,
         }
@@ -199,5 +199,35 @@ impl Status {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_that_lags_for_more_than_a_minute_is_warned_of_once_until_it_has_caught_up() {
+        let status = Status::new("file:///somewhere".into());
+        let is_warned = || {
+            status.watch();
+            status.inner().warned
+        };
+        let lag = |seconds| {
+            status.inner().current_at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+            status.failed("it is full");
+        };
+
+        lag(59);
+        assert!(!is_warned() && status.report().state.trouble().is_none());
+        lag(61);
+        assert!(is_warned());
+        let trouble = status.report().state.trouble();
+        assert!(
+            trouble.as_ref().is_some_and(|why| why == "it has not been written to for 1 min (it is full)"),
+            "{trouble:?}"
+        );
+        status.is_current(Instant::now());
+        assert!(!is_warned() && status.report().state == State::Current);
     }
 }
