@@ -262,7 +262,7 @@ fn litestream_restores_what_we_replicate_to_every_state() {
         }
         if n % 100 == 0 {
             let outside = Connection::open(data.join("ashlar.db")).unwrap();
-            outside.execute_batch("DELETE FROM audit_entries WHERE random() % 2 = 0; VACUUM").unwrap();
+            outside.execute_batch("DELETE FROM profile_words WHERE random() % 2 = 0; VACUUM").unwrap();
         }
         let txid = unit.settle();
         states.push((txid, unit.now(), unit.digest()));
@@ -515,6 +515,39 @@ fn a_place_that_can_t_be_reached_is_caught_up_with() {
     unit.close_and_restore(&url, &temporary);
     // Nothing was piled up here meanwhile but what SQLite keeps itself.
     assert!(kept < 60_000_000, "{kept} bytes in the unit's folder");
+}
+
+/// As a network disk whose server is gone: whoever writes to it hangs.
+#[test]
+fn a_place_that_hangs_does_not_keep_the_wal_from_starting_over() {
+    let (temporary, data, place) = places();
+    let url = url_of(&place);
+    let unit = Unit::open(&data, &url, SELDOM);
+    unit.add("ann");
+    let head = unit.settle();
+    unit.wait_for_snapshot();
+    // To open a pipe waits until somebody reads from it.
+    let next = format!("ltx/0/{0}-{0}.ltx.unfinished-{1}", head.next(), std::process::id());
+    let pipe = place.join(next);
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    unit.add("bob");
+    unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+
+    let outside = Connection::open(data.join("ashlar.db")).unwrap();
+    outside.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 0").unwrap();
+    outside.execute_batch("CREATE TABLE filler AS SELECT randomblob(1000000) AS body").unwrap();
+    for n in 0..100 {
+        outside.execute("UPDATE filler SET body = randomblob(1000000)", []).unwrap();
+        unit.add(&format!("p{n}"));
+    }
+    drop(outside);
+    let wal = fs::metadata(data.join("ashlar.db-wal")).unwrap().len();
+
+    // What comes out of it is of no use, and what went into it is not there: it is tried again.
+    drop(fs::File::open(&pipe).unwrap());
+    unit.settle();
+    unit.close_and_restore(&url, &temporary);
+    assert!(wal < 48 << 20, "{} MiB of WAL", wal >> 20);
 }
 
 #[test]

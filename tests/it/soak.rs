@@ -111,7 +111,7 @@ fn write_for_a_while(unit: &Unit, database: &std::path::Path, number: &AtomicU64
         let outside = Connection::open(database).unwrap();
         outside.busy_timeout(Duration::from_secs(5)).unwrap();
         match round % 6 {
-            1 => outside.execute_batch("DELETE FROM audit_entries WHERE random() % 3 = 0").unwrap(),
+            1 => outside.execute_batch("DELETE FROM profile_words WHERE random() % 3 = 0").unwrap(),
             2 => outside.execute_batch("VACUUM").unwrap(),
             3 => outside.execute_batch("PRAGMA incremental_vacuum(50)").unwrap(),
             4 => {

@@ -1,6 +1,6 @@
 //! Each second, what has changed since the last: an increment of level 0.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use super::listing::Listing;
 use super::ltx::{Decoder, Encoder, Header, lock_page};
 use super::merge::Counted;
 use super::owner::{Attempt, Head, Mark, Record, Refusal, inode};
-use super::place::{Held, Place, Upload};
+use super::place::{Held, Place};
 use super::spool::Spool;
 use super::status::Status;
 use super::txid::{LtxFile, LtxName, SNAPSHOTS, Txid};
@@ -244,7 +244,7 @@ impl Sync {
         let bytes = encoded.bytes;
         self.record.attempt = Some(attempt);
         self.save()?;
-        encoded.send(&*self.shared.place, name, self.last)?;
+        encoded.content.send()?;
         self.head = txid;
         self.shared.added(LtxFile { name, timestamp: self.last, bytes });
         let page_size = if self.has_snapshot() { self.reader.page_size } else { 0 };
@@ -310,27 +310,9 @@ pub(super) fn pause(interval: Duration, failures: u32) -> Duration {
 
 /// A file that is complete but does not lie in the replica under its name.
 struct Encoded {
-    content: Content,
+    content: Spool,
     checksum: u64,
     bytes: u64,
-}
-
-enum Content {
-    There(Box<dyn Upload>),
-    Here(Spool),
-}
-
-impl Encoded {
-    fn send(self, place: &dyn Place, name: LtxName, timestamp: Time) -> io::Result<()> {
-        match self.content {
-            Content::There(upload) => upload.finish(),
-            Content::Here(spool) => {
-                let mut upload = place.create(name, timestamp)?;
-                spool.copy_to(&mut upload)?;
-                upload.finish()
-            }
-        }
-    }
 }
 
 /// Encodes the pages `numbers` of the state that `reader` is on, which has so many pages and that time.
@@ -342,25 +324,15 @@ fn encode(
     numbers: impl Iterator<Item = u32>,
 ) -> Result<Encoded, Refusal> {
     let header = Header { page_size: reader.page_size, pages, min: name.min, max: name.max, timestamp };
-    let fill = |to: &mut dyn Write| -> Result<(u64, u64), Refusal> {
-        let mut encoder = Encoder::new(Counted { to, bytes: 0 }, header)?;
-        let each = |number, page: &[u8]| {
-            shared.must_go_on(number)?;
-            encoder.page(number, page)
-        };
-        reader.read(numbers, each).map_err(internal)?;
-        let (checksum, counted) = encoder.finish()?;
-        Ok((checksum, counted.bytes))
+    let mut content = Spool::new(shared.place.clone(), name, timestamp, shared.database.folder());
+    let mut encoder = Encoder::new(Counted { to: &mut content, bytes: 0 }, header)?;
+    let each = |number, page: &[u8]| {
+        shared.must_go_on(number)?;
+        encoder.page(number, page)
     };
-    // A state is not held for as long as a network takes: the WAL can't start over meanwhile.
-    if shared.place.is_far() {
-        let mut spool = Spool::new(shared.database.folder());
-        let (checksum, bytes) = fill(&mut spool)?;
-        return Ok(Encoded { content: Content::Here(spool), checksum, bytes });
-    }
-    let mut upload = shared.place.create(name, timestamp)?;
-    let (checksum, bytes) = fill(&mut upload)?;
-    Ok(Encoded { content: Content::There(upload), checksum, bytes })
+    reader.read(numbers, each).map_err(internal)?;
+    let (checksum, Counted { bytes, .. }) = encoder.finish()?;
+    Ok(Encoded { content, checksum, bytes })
 }
 
 /// Writes the snapshot of a state.
@@ -370,7 +342,7 @@ pub(super) fn snapshot(shared: &Shared, fixed: &Fixed) -> Result<LtxFile, Refusa
     let encoded = encode(shared, &fixed.reader, name, (fixed.pages, fixed.timestamp), numbers)?;
     fixed.reader.end();
     let bytes = encoded.bytes;
-    match encoded.send(&*shared.place, name, fixed.timestamp) {
+    match encoded.content.send() {
         // Only the same state has this name.
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e.into()),
         _ => Ok(LtxFile { name, timestamp: fixed.timestamp, bytes }),
