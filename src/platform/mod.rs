@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod audit;
 pub mod auth;
 pub mod backup;
+pub mod bucket;
 pub mod bytes;
 pub mod clock;
 pub mod config;

@@ -3,14 +3,12 @@
 //! A killed process may leave parts of a large file behind that no listing shows; only the bucket itself can remove
 //! them (a lifecycle rule with `AbortIncompleteMultipartUpload`).
 
-mod failure;
 mod read;
-mod settings;
 mod upload;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -21,22 +19,14 @@ use tokio::runtime::Runtime;
 
 use super::place::{Held, Place, Upload};
 use super::txid::{LtxFile, LtxName};
+use crate::platform::bucket::{self, Named};
 use crate::platform::clock::Time;
-use crate::platform::error::{Error, Result};
+use crate::platform::error::Result;
 
-/// How long an answer may take to begin; what is sent or fetched with it gets more.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to tidy up after a failure.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(10);
-/// The slowest line that a replica is kept over: 1 Mbit/s.
-const SLOWEST_BYTES_PER_SECOND: usize = 128 * 1024;
 /// Files whose timestamps are asked for at once.
 const ASKED_AT_ONCE: usize = 16;
-
-/// Waits for the network, for all buckets. It is never dropped, which threads that serve requests may not do.
-static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("replica-s3").enable_all().build()
-});
 
 pub struct Bucket {
     inner: Arc<Inner>,
@@ -47,9 +37,8 @@ struct Inner {
     store: AmazonS3,
     /// The same bucket, where every request asks that there be no such object yet.
     only_new: AmazonS3,
-    bucket: String,
     prefix: Path,
-    endpoint: String,
+    named: Named,
     /// The timestamps of files, by name and entity tag: each is asked for once.
     known: Mutex<HashMap<LtxName, (String, Time)>>,
 }
@@ -60,16 +49,15 @@ impl Bucket {
     /// # Errors
     /// If the address is none, or a variable is missing or wrong; the text names it.
     pub fn at(address: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Bucket> {
-        let runtime = RUNTIME.as_ref().map_err(|e| Error::internal("starting what waits for a bucket", e))?;
-        let settings = settings::read(address, variable)?;
+        let runtime = bucket::runtime()?;
+        let settings = bucket::read(address, "replica", variable)?;
         Ok(Bucket {
             inner: Arc::new(Inner {
                 runtime,
                 store: settings.connect(false)?,
                 only_new: settings.connect(true)?,
-                bucket: settings.bucket,
+                named: settings.named(),
                 prefix: settings.prefix,
-                endpoint: settings.endpoint,
                 known: Mutex::default(),
             }),
         })
@@ -153,19 +141,11 @@ impl Place for Bucket {
     }
 
     fn shown(&self) -> String {
-        self.inner.shown()
+        self.inner.named.shown.clone()
     }
 }
 
 impl Inner {
-    fn shown(&self) -> String {
-        if self.prefix.is_root() {
-            format!("s3://{}", self.bucket)
-        } else {
-            format!("s3://{}/{}", self.bucket, self.prefix)
-        }
-    }
-
     fn level(&self, level: u8) -> Path {
         self.prefix.clone().join(format!("{level:04x}"))
     }
@@ -176,14 +156,13 @@ impl Inner {
 
     /// Waits for an answer to a request that carries so many bytes.
     fn wait<T>(&self, bytes: usize, answer: impl Future<Output = object_store::Result<T>>) -> io::Result<T> {
-        let limit = PATIENCE + Duration::from_secs((bytes / SLOWEST_BYTES_PER_SECOND) as u64);
-        self.runtime.block_on(self.within(limit, answer))
+        self.runtime.block_on(self.within(bucket::patience(bytes as u64), answer))
     }
 
     async fn within<T>(&self, limit: Duration, answer: impl Future<Output = object_store::Result<T>>) -> io::Result<T> {
         match tokio::time::timeout(limit, answer).await {
-            Ok(answer) => answer.map_err(|e| self.failed(&e)),
-            Err(_) => Err(self.too_slow(limit)),
+            Ok(answer) => answer.map_err(|e| self.named.failed(&e)),
+            Err(_) => Err(self.named.too_slow(limit)),
         }
     }
 
@@ -198,7 +177,7 @@ impl Inner {
         {
             return Ok(Some(file(*timestamp)));
         }
-        let timestamp = match self.within(PATIENCE, read::timestamp(&self.store, &object.location)).await {
+        let timestamp = match self.within(bucket::PATIENCE, read::timestamp(&self.store, &object.location)).await {
             Ok(Some(timestamp)) => timestamp,
             Ok(None) => Time::from_ms(object.last_modified.timestamp_millis()),
             // Whoever looks after the replica has just removed it.

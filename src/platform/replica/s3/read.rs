@@ -11,6 +11,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 
 use super::Inner;
+use crate::platform::bucket;
 use crate::platform::clock::Time;
 use crate::platform::replica::ltx;
 use crate::platform::replica::txid::LtxName;
@@ -51,7 +52,7 @@ pub async fn timestamp(store: &AmazonS3, key: &Path) -> object_store::Result<Opt
     let header = match store.get_opts(key, options).await {
         Ok(answer) => answer.bytes().await?,
         // An empty object has no such range.
-        Err(e) if super::failure::status(&e) == Some(416) => return Ok(None),
+        Err(e) if bucket::status(&e) == Some(416) => return Ok(None),
         Err(e) => return Err(e),
     };
     Ok(ltx::Decoder::new(&header[..]).ok().map(|file| file.header.timestamp))

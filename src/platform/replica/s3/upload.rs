@@ -140,11 +140,11 @@ impl New {
             (ErrorKind::Unsupported, Ok(Owner::Nobody)) => self.store(rest, false),
             (ErrorKind::AlreadyExists | ErrorKind::Unsupported, Ok(Owner::Another)) => Err(io::Error::new(
                 ErrorKind::AlreadyExists,
-                format!("{}: {} is there already, from another upload", self.inner.shown(), self.name),
+                format!("{}: {} is there already, from another upload", self.inner.named.shown, self.name),
             )),
             (ErrorKind::AlreadyExists, Ok(Owner::Nobody)) => Err(io::Error::new(
                 ErrorKind::ResourceBusy,
-                format!("{}: {} was there and is gone: it is tried again", self.inner.shown(), self.name),
+                format!("{}: {} was there and is gone: it is tried again", self.inner.named.shown, self.name),
             )),
             // It may be its own: the next try finds out.
             (ErrorKind::AlreadyExists, Err(unknown)) => Err(unknown),

@@ -5,9 +5,15 @@ use std::time::Duration;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use super::Inner;
+/// A bucket, as messages name it; without secrets.
+pub struct Named {
+    /// `s3://bucket/prefix`
+    pub shown: String,
+    pub bucket: String,
+    pub endpoint: String,
+}
 
-impl Inner {
+impl Named {
     pub fn too_slow(&self, limit: Duration) -> io::Error {
         self.error(ErrorKind::TimedOut, &format!("{} gave no answer within {} s", self.endpoint, limit.as_secs()))
     }
@@ -23,7 +29,7 @@ impl Inner {
     }
 
     fn error(&self, kind: ErrorKind, what: &str) -> io::Error {
-        io::Error::new(kind, format!("{}: {what}", self.shown()))
+        io::Error::new(kind, format!("{}: {what}", self.shown))
     }
 
     /// `code` is the name that S3 gives to what is wrong; empty where there is none.
@@ -43,7 +49,7 @@ impl Inner {
             // Its own kind: what is missing is not a file.
             (_, "NoSuchBucket") => (
                 ErrorKind::InvalidInput,
-                format!("there is no bucket `{bucket}` at {endpoint}: make it, or correct the replica's address"),
+                format!("there is no bucket `{bucket}` at {endpoint}: make it, or correct the address that names it"),
             ),
             (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
             | (301 | 307, _) => {

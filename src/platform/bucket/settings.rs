@@ -8,6 +8,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, RetryConfig};
 use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 
+use super::Named;
 use crate::platform::error::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,8 +25,12 @@ pub struct Settings {
     token: Option<String>,
 }
 
-pub fn read(address: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings> {
-    let refused = |why: &str| Error::Internal(format!("`{address}` is no replica: {why}"));
+/// What `s3://BUCKET/PREFIX` needs; `what` it is the address of, and `variable` looks up the environment.
+///
+/// # Errors
+/// If the address is none, or a variable is missing or wrong; the text names it.
+pub fn read(address: &str, what: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings> {
+    let refused = |why: &str| Error::Internal(format!("`{address}` is no {what}: {why}"));
     let (bucket, prefix) = address.strip_prefix("s3://").unwrap_or_default().split_once('/').unwrap_or_else(|| {
         // Without a prefix.
         (address.strip_prefix("s3://").unwrap_or_default(), "")
@@ -76,7 +81,7 @@ fn first(names: &[&str], variable: &dyn Fn(&str) -> Option<String>) -> Result<Op
     }
 }
 
-/// Refuses an endpoint over which anyone on the way could read the database.
+/// Refuses an endpoint over which anyone on the way could read what is sent.
 fn must_be_safe(endpoint: &str, may_be_plain: bool) -> Result<()> {
     let refused = |why: &str| Err(Error::Internal(format!("AWS_ENDPOINT_URL {why}")));
     // Not shown: it may hold a password.
@@ -97,13 +102,22 @@ fn must_be_safe(endpoint: &str, may_be_plain: bool) -> Result<()> {
 }
 
 impl Settings {
+    /// What messages call it.
+    pub fn named(&self) -> Named {
+        let shown = match self.prefix.is_root() {
+            true => format!("s3://{}", self.bucket),
+            false => format!("s3://{}/{}", self.bucket, self.prefix),
+        };
+        Named { shown, bucket: self.bucket.clone(), endpoint: self.endpoint.clone() }
+    }
+
     /// A client; with `only_new`, one whose every request asks that there be no such object yet.
     pub fn connect(&self, only_new: bool) -> Result<AmazonS3> {
         // The one TLS implementation of this program. If it is chosen already, so much the better.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut options = ClientOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
-            // How long the whole may take depends on its size: `Inner::wait` sees to it.
+            // How long the whole may take depends on its size: `patience` says, and whoever asks sees to it.
             .with_timeout_disabled()
             .with_allow_http(true);
         if only_new {
