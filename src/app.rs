@@ -22,6 +22,7 @@ use crate::platform::mail::{self, Mailer, MailsApi};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
 use crate::platform::{FindViewer, Platform};
+use crate::use_cases::avatar;
 use crate::use_cases::console;
 use crate::use_cases::module_map::ModuleMap;
 use crate::use_cases::restores::Restores;
@@ -79,8 +80,9 @@ pub fn compose(database: Database, settings: &Settings) -> App {
     };
     let auth = Auth::new(Arc::new(Users), settings.attempts);
     let viewer: FindViewer = Arc::new(|snapshot, who| {
-        let name = Profiles.of(snapshot, who.user)?.display_name.to_string();
-        Ok(Viewer::new(name, who))
+        let profile = Profiles.of(snapshot, who.user)?;
+        let picture = avatar::address(&Media, snapshot, &profile)?;
+        Ok(Viewer::new(profile.display_name.to_string(), picture, who))
     });
     let platform = Platform {
         database,
@@ -92,6 +94,8 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         replica: Arc::default(),
         leaving: Arc::default(),
         media: settings.media,
+        media_place: settings.media_place.clone(),
+        uses: Arc::new(avatar::Avatars),
         connections: Arc::default(),
     };
     let origin = settings.origin().into();

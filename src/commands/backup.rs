@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::progress::Bar;
-use super::{people, print, settings};
+use super::{outside, people, print, settings};
 use crate::app;
-use crate::modules::users::Users;
 use crate::platform::backup::{self, Order, Packing, Recipient, Unit};
 use crate::platform::clock::Clock;
 use crate::platform::db::Folder;
 use crate::platform::error::Result;
+use crate::use_cases::backups;
 
 /// Copy the whole unit to one file, also while the server runs.
 ///
@@ -50,7 +50,7 @@ impl Backup {
         let order = Order {
             to: &to,
             packing: &packing,
-            count: |snapshot| Users.count(snapshot),
+            count: backups::count,
             watch: &|progress| {
                 bar.show(progress);
                 Ok(())
@@ -67,6 +67,10 @@ impl Backup {
         match made.people {
             Some(number) => print(format!("{path}: {bytes} bytes, schema {version}, {}", people(number))),
             None => print(format!("{path}: {bytes} bytes, schema {version} (this program's is {})", schema.version())),
+        }?;
+        for one in &made.outside {
+            print(format!("  without  {}", outside(one)))?;
         }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod doctor;
+mod media;
 mod migrate;
 mod modules;
 mod openapi;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app;
+use crate::platform::backup::Outside;
 use crate::platform::clock::Clock;
 use crate::platform::config::{Options, Settings};
 use crate::platform::db::{Database, Folder, Lock, Role, Tuning};
@@ -49,6 +51,7 @@ enum Command {
     Restore(restore::Restore),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
+    Media(media::Media),
     Migrate(migrate::Migrate),
     Modules(modules::Modules),
     Openapi(openapi::Openapi),
@@ -68,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Restore(restore) => restore.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Verify(verify) => verify.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Doctor(doctor) => doctor.run(&data),
+        Command::Media(media) => media.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Migrate(migrate) => migrate.run(&data),
         Command::Modules(modules) => modules.run().map(|()| ExitCode::SUCCESS),
         Command::Openapi(openapi) => openapi.run().map(|()| ExitCode::SUCCESS),
@@ -94,6 +98,20 @@ fn print(text: impl std::fmt::Display) -> Result<()> {
 /// `1 person`, `2 people`.
 fn people(number: i64) -> String {
     if number == 1 { "1 person".into() } else { format!("{number} people") }
+}
+
+/// What lies outside of a database.
+fn outside(it: &Outside) -> String {
+    let Outside { place, contents, bytes } = it;
+    format!(
+        "{} of media, {bytes} bytes, at {place}: no backup has what lies there",
+        self::contents(contents.unsigned_abs())
+    )
+}
+
+/// `1 content`, `2 contents`.
+fn contents(number: u64) -> String {
+    if number == 1 { "1 content".into() } else { format!("{number} contents") }
 }
 
 /// The settings of commands that have no flags for them: variables over the file over defaults.

@@ -13,17 +13,26 @@ const NEW_LINE: &str = "\r\x1b[2K";
 /// One line on standard error that is written anew; nothing where that is no terminal.
 #[derive(Default)]
 pub(super) struct Bar {
-    shown: Cell<Option<(Instant, Step)>>,
+    shown: Cell<Option<(Instant, Option<Step>)>>,
 }
 
 impl Bar {
     pub fn show(&self, progress: Progress) {
-        let is_soon = |(at, step): (Instant, Step)| step == progress.step && at.elapsed() < EVERY;
+        self.tell_of(Some(progress.step), || line(progress));
+    }
+
+    /// Of what has one step alone.
+    pub fn tell(&self, text: &str) {
+        self.tell_of(None, || text.to_owned());
+    }
+
+    fn tell_of(&self, step: Option<Step>, line: impl FnOnce() -> String) {
+        let is_soon = |(at, shown): (Instant, Option<Step>)| shown == step && at.elapsed() < EVERY;
         if self.shown.get().is_some_and(is_soon) || !std::io::stderr().is_terminal() {
             return;
         }
-        self.shown.set(Some((Instant::now(), progress.step)));
-        say(&line(progress));
+        self.shown.set(Some((Instant::now(), step)));
+        say(&line());
     }
 
     /// So much of what is to be restored is there; then it is checked.

@@ -20,7 +20,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::{Leave, Limits, ListenerStats, Peer, Service, raise_file_limit};
 use crate::platform::jobs::{self, Kinds, Workers};
 use crate::platform::replica::{Planned, Replica};
-use crate::platform::{http, mail, telemetry};
+use crate::platform::{http, mail, objects, telemetry};
 use crate::use_cases::restores::{self, Ready};
 use crate::use_cases::{App, backups, set_up};
 
@@ -49,6 +49,12 @@ impl Serve {
         let (schema, matrix) = app::prove()?;
         let _lock = folder.lock()?;
         restores::clean_up(&folder)?;
+        match settings.media_place.as_deref().map(objects::at) {
+            // Files stay in the database meanwhile.
+            Some(Err(Error::Unreachable(why))) => tracing::warn!(why, "the place for files can't be reached"),
+            Some(wrong @ Err(_)) => drop(wrong?),
+            Some(Ok(_)) | None => {}
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::progress::Bar;
-use super::{people, print};
+use super::{outside, people, print};
 use crate::app;
-use crate::modules::users::Users;
 use crate::platform::backup::{self, Contents, Identities, Source};
 use crate::platform::db::Folder;
 use crate::platform::error::{Error, Result};
 use crate::platform::replica::{self, Listing, Until};
+use crate::use_cases::backups;
 
 /// Look whether a backup or a replica could be restored, and what is in it; also while the server runs.
 ///
@@ -36,8 +36,7 @@ impl Verify {
         let identities = Identities::read(&self.identities)?;
         let (schema, _) = app::prove()?;
         let (room, _temporary) = room(data)?;
-        let inspect =
-            |file: &Path| backup::inspect(file, &identities, &schema, &room, |snapshot| Users.count(snapshot));
+        let inspect = |file: &Path| backup::inspect(file, &identities, &schema, &room, backups::count);
         match Source::find(&self.what, None, Vec::new())? {
             Source::File { path, .. } => {
                 let contents = inspect(&path)?;
@@ -108,6 +107,9 @@ fn show(contents: &Contents, from: String) -> Result<()> {
     print(format!("  schema   {schema_version}{pending}"))?;
     if let Some(number) = contents.people {
         print(format!("  people   {}", people(number)))?;
+    }
+    for one in &contents.outside {
+        print(format!("  without  {}", outside(one)))?;
     }
     for (table, rows) in &contents.rows {
         print(format!("  rows     {rows:>9} {table}"))?;

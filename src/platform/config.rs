@@ -133,6 +133,12 @@ pub struct Options {
     /// How long an upload is waited for that does not go on [default: 1 day]
     #[arg(long, env = "ASHLAR_MEDIA_UPLOAD_KEEP", value_name = "TIME")]
     pub media_upload_keep: Option<Every>,
+
+    /// Where uploaded files are kept instead of in the database: file:///PATH or s3://BUCKET/PREFIX; `ashlar media move`
+    /// brings those there that are elsewhere [default: the database]
+    #[arg(long, env = "ASHLAR_MEDIA_PLACE", value_name = "URL")]
+    pub media_place: Option<String>,
+
     /// The server that takes our mail: smtps://USER:PASSWORD@HOST for TLS, smtp://USER:PASSWORD@HOST:587 for STARTTLS; to
     /// this machine smtp:// is plain, elsewhere with ?tls=none. It bears a password, which is never logged nor shown: set it
     /// in the file or by the variable, since flags show in lists of processes [default: mail is kept and shown in the outbox]
@@ -163,11 +169,13 @@ pub struct Settings {
     pub backups: BackupSettings,
     pub job_lease: Duration,
     pub media: MediaLimits,
+    /// Where files are kept instead of in the database.
+    pub media_place: Option<Arc<str>>,
     pub mail: MailSettings,
     pub max_restore_upload: Bytes,
 }
 
-/// How much may be uploaded.
+/// How much may be uploaded, and whether it stays in the database.
 #[derive(Debug, Clone, Copy)]
 pub struct MediaLimits {
     /// One file, at most.
@@ -176,11 +184,13 @@ pub struct MediaLimits {
     pub quota: Bytes,
     /// An upload that does not go on is given up after so long, in seconds.
     pub upload_keep_s: i64,
+    /// Contents are moved out of the database once nothing is to be made of them.
+    pub is_outside: bool,
 }
 
 impl Default for MediaLimits {
     fn default() -> Self {
-        MediaLimits { max_size: Bytes(1 << 30), quota: Bytes(4 << 30), upload_keep_s: 24 * 60 * 60 }
+        MediaLimits { max_size: Bytes(1 << 30), quota: Bytes(4 << 30), upload_keep_s: 24 * 60 * 60, is_outside: false }
     }
 }
 
@@ -240,6 +250,7 @@ impl Settings {
             },
             drill_every: flags.drill_every.or(file.drill_every).unwrap_or(Every::days(7)),
         };
+        let media_place = flags.media_place.or(file.media_place).map(|place| Arc::from(place.trim_end_matches('/')));
         let from = flags.mail_from.or(file.mail_from);
         let mail = MailSettings::parse(flags.smtp_url.or(file.smtp_url), from.as_deref())?;
         Ok(Settings {
@@ -266,8 +277,10 @@ impl Settings {
                     max_size: flags.media_max_size.or(file.media_max_size).unwrap_or(limits.max_size),
                     quota: flags.media_quota.or(file.media_quota).unwrap_or(limits.quota),
                     upload_keep_s: keep.map_or(limits.upload_keep_s, |keep| keep.as_secs() as i64),
+                    is_outside: media_place.is_some(),
                 }
             },
+            media_place,
             mail,
             job_lease: flags.job_lease.or(file.job_lease).and_then(|Every(time)| time).unwrap_or(JOB_LEASE),
             max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),

@@ -72,6 +72,9 @@ pub enum Error {
     /// The disk refused to confirm a write.
     #[error("the disk did not confirm the write: whether it was saved is known only after a restart")]
     Uncertain,
+    /// What lies outside of the database can't be had now; the text is for its owner, not for callers.
+    #[error("{0}")]
+    Unreachable(String),
     /// Code reached beyond its module; the text names the place and the way out.
     #[error("{0}")]
     Boundary(String),

@@ -18,10 +18,12 @@ pub mod jobs;
 pub mod mail;
 pub mod module;
 pub mod money;
+pub mod objects;
 pub mod replica;
 pub mod scratch;
 pub mod telemetry;
 pub mod text;
+pub mod uses;
 
 use std::sync::{Arc, OnceLock};
 
@@ -34,6 +36,7 @@ use http::{Call, Head, ListenerStats, Refusal, Request, Saved, SiteSettings};
 use mail::Mailer;
 use replica::Replica;
 use tokio::sync::watch;
+use uses::Uses;
 
 /// Finds who looks at a page, as its head shows them; `app.rs` wires what knows their names.
 pub type FindViewer = Arc<dyn Fn(&Snapshot<'_>, &Principal) -> Result<Viewer> + Send + Sync>;
@@ -53,6 +56,10 @@ pub struct Platform {
     pub leaving: Arc<watch::Sender<bool>>,
     /// What may be uploaded.
     pub media: MediaLimits,
+    /// Where what is uploaded is kept instead of in the database.
+    pub media_place: Option<Arc<str>>,
+    /// Who uses what another module has.
+    pub uses: Arc<dyn Uses>,
     /// Figures of the listener.
     pub connections: Arc<ListenerStats>,
 }

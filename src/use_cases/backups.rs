@@ -10,11 +10,13 @@ use warp::reply::Response;
 
 use super::App;
 use super::drill::{drill, gauge_of};
+use crate::modules::media::Media;
 use crate::modules::users::Users;
 use crate::platform::actor::Actor;
 use crate::platform::audit::{self, Change};
 use crate::platform::backup::{
-    self, Backup, Drill, Every, Failure, Identities, Kept, Kind, Name, Order, Progress, Step, Turn, Unit,
+    self, Backup, Counted, Drill, Every, Failure, Identities, Kept, Kind, Name, Order, Outside, Progress, Step, Turn,
+    Unit,
 };
 use crate::platform::clock::Time;
 use crate::platform::db::{Snapshot, UnitOfWork};
@@ -203,6 +205,13 @@ async fn run(app: App, turn: Turn, by: Actor, call: Call) -> Result<Saved<Backup
     .await
 }
 
+/// What a backup's database is asked: who is in it, and what belongs to it and lies elsewhere.
+pub fn count(snapshot: &Snapshot<'_>) -> Result<Counted> {
+    let outside = Media.outside(snapshot)?.into_iter();
+    let outside = outside.map(|(place, contents, bytes)| Outside { place, contents, bytes }).collect();
+    Ok(Counted { people: Users.count(snapshot)?, outside })
+}
+
 fn make(app: &App, turn: &Turn) -> Result<BackupFile> {
     let settings = &app.backups.settings;
     let database = &app.platform.database;
@@ -211,7 +220,7 @@ fn make(app: &App, turn: &Turn) -> Result<BackupFile> {
     let order = Order {
         to: &to,
         packing: &settings.packing,
-        count: |snapshot| Users.count(snapshot),
+        count,
         watch: &|progress| turn.watch(progress),
         // Nobody here can open what is encrypted: it is tried before.
         examine: &|plain, target| match is_due {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::App;
+use super::avatar;
 use crate::modules::profiles::DisplayName;
 use crate::platform::actor::Actor;
 use crate::platform::audit;
@@ -48,6 +49,7 @@ enum Mend {
     EraseMedia,
     DropJobs,
     DropMails,
+    DropAvatar,
     Reindex,
 }
 
@@ -111,6 +113,17 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
             mend: Some(Mend::DropMails),
         });
     }
+    for (person, avatar) in app.profiles.avatars(snapshot)? {
+        let profile = app.profiles.of(snapshot, person)?;
+        if avatar::item(app, snapshot, &profile)?.is_none() {
+            findings.push(Finding {
+                person,
+                problem: format!("the picture of {person} is the file {avatar}, which does not exist or is another's"),
+                remedy: "does without",
+                mend: Some(Mend::DropAvatar),
+            });
+        }
+    }
     for person in app.profiles.mismatched(snapshot)? {
         findings.push(Finding {
             person,
@@ -171,6 +184,11 @@ fn mend_one(app: &App, work: &UnitOfWork<'_>, finding: &Finding) -> Result<()> {
         Some(Mend::EraseMedia) => app.media.erase(work, person)?,
         Some(Mend::DropJobs) => drop(jobs::erase(work, person)?),
         Some(Mend::DropMails) => drop(mail::erase(work, person)?),
+        Some(Mend::DropAvatar) => {
+            if let Some(avatar) = app.profiles.of(work, person)?.avatar_id {
+                app.profiles.drop_avatar(work, person, avatar)?;
+            }
+        }
         Some(Mend::Reindex) => app.profiles.reindex(work, person)?,
     }
     audit::record_person(work, "person.mended", person, Some(&finding.problem), Some(&finding.remedy))

@@ -1,6 +1,7 @@
 //! What spans modules: each use case is one unit of work, and stands in one file with its route.
 
 pub mod add_person;
+pub mod avatar;
 pub mod backups;
 pub mod change_password;
 pub mod change_person;
@@ -136,6 +137,7 @@ pub fn routes(app: &App) -> Option<Routes> {
         on(app).get(people::me).at(at!("api" / "me")),
         on(app).put(change_password::put).at(at!("api" / "me" / "password")),
         on(app).get(profile::get).patch(profile::patch).at(at!("api" / "profiles" / String)),
+        on(app).get(avatar::get).at(at!("api" / "profiles" / String / "avatar")),
         on(app).post(sign_up::post).at(at!("api" / "sign-up")),
         on(app).get(sessions::list).post(sign_in::post).delete(sessions::end_all).at(at!("api" / "sessions")),
         on(app).delete(sessions::end).at(at!("api" / "sessions" / String)),
@@ -158,6 +160,7 @@ pub fn routes(app: &App) -> Option<Routes> {
         change_password::put,
         profile::get,
         profile::patch,
+        avatar::get,
         people::list,
         people::show,
         add_person::post,

@@ -3,6 +3,7 @@
 use warp::reply::Response;
 
 use super::App;
+use super::avatar;
 use super::people::must_be_or_manage;
 use crate::modules::profiles::{Profile, ProfileChange};
 use crate::platform::auth::Caller;
@@ -18,10 +19,16 @@ pub async fn edit_profile(
     change: ProfileChange,
     if_match: Option<String>,
 ) -> Result<Profile> {
-    let profiles = app.profiles.clone();
+    let it = app.clone();
     app.platform
         .change("edit_profile", by, move |work| {
-            profiles.edit(work, user, change, |now| answers::check_if_match(if_match.as_deref(), now.version))
+            let sets_avatar = change.avatar_id.is_some();
+            let check = |now: &Profile| answers::check_if_match(if_match.as_deref(), now.version);
+            let profile = it.profiles.edit(work, user, change, check)?;
+            if sets_avatar {
+                avatar::check(&it, work, user, &profile)?;
+            }
+            Ok(profile)
         })
         .await
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test can't go on without may panic")]
 
 mod audit;
+mod avatars;
 mod backups;
 mod bad_input;
 mod billing;
@@ -19,6 +20,7 @@ mod logs;
 mod mail;
 mod meanwhile;
 mod media;
+mod media_places;
 mod metrics;
 mod new_module;
 mod openapi;

@@ -26,7 +26,7 @@ pub fn content(length: usize) -> Vec<u8> {
     (0..length).map(|n| if n == 0 { 0 } else { next(&mut state) }).collect()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -63,7 +63,7 @@ impl TestApp {
         self.ask(&format!("GET /api/media/{id}"), token, Value::Null).await.body
     }
 
-    async fn bytes_of(&self, item: &str, token: &str) -> Vec<u8> {
+    pub async fn bytes_of(&self, item: &str, token: &str) -> Vec<u8> {
         let answer = self.get(&format!("/api/media/{item}/content")).bearer_auth(token).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.bytes().await.unwrap().to_vec()

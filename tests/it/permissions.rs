@@ -25,6 +25,7 @@ const MATRIX: &[(&str, [u16; 7])] = &[
     ("DELETE /api/sessions/{id}", [401, 404, 404, 404, 404, 401, 401]),
     ("GET /api/profiles/{user_id}", [401, 200, 403, 200, 200, 401, 401]),
     ("PATCH /api/profiles/{user_id}", [401, 200, 403, 200, 200, 401, 401]),
+    ("GET /api/profiles/{user_id}/avatar", [401, 404, 403, 404, 404, 401, 401]),
     ("GET /api/people", [401, 403, 403, 200, 200, 401, 401]),
     ("POST /api/people", [401, 403, 403, 201, 201, 401, 401]),
     ("GET /api/people/{id}", [401, 200, 403, 200, 200, 401, 401]),

@@ -11,7 +11,7 @@ use super::serving::{Served, SignedLink};
 use super::{Media, Room};
 use crate::platform::auth::{Caller, Principal};
 use crate::platform::clock::Time;
-use crate::platform::db::Snapshot;
+use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{self, Cursor, Limit, Request, Routes, Saved, answers, on};
 
@@ -91,14 +91,17 @@ pub(super) fn find(media: &Media, snapshot: &Snapshot<'_>, who: &Principal, quer
 }
 
 /// Takes a file from a form.
-pub(super) async fn receive(room: &Room, who: &Principal, request: &mut Request) -> Result<Saved<Item>> {
+pub(super) async fn receive<F>(room: &Room, who: &Principal, request: &mut Request, then: F) -> Result<Saved<Item>>
+where
+    F: FnOnce(&UnitOfWork<'_>, &Item) -> Result<()> + Send + 'static,
+{
     let (call, caller) = (request.call(Some(who))?, request.caller(who));
     // What a form says around its file is little.
     let announced = request.announced().unwrap_or(1).saturating_sub(64 << 10).max(1);
     let saved = match super::must_fit(announced, &room.platform.media) {
         Err(error) => Err(error),
         Ok(()) => match request.file("file").await {
-            Ok(file) => room.receive(call, caller, who.user, file).await,
+            Ok(file) => room.receive(call, caller, who.user, file, then).await,
             Err(error) => Err(error),
         },
     };
@@ -124,8 +127,12 @@ pub(super) async fn edit(
 }
 
 pub(super) async fn remove(room: &Room, by: Caller, who: &Principal, id: ItemId) -> Result<()> {
-    let (media, user) = (room.media, who.user);
-    room.platform.change("delete_media", by, move |work| media.delete(work, user, id)).await
+    let (media, user, uses) = (room.media, who.user, room.platform.uses.clone());
+    let removed = room.platform.change("delete_media", by, move |work| {
+        media.delete(work, user, id)?;
+        uses.end(work, user, id.uuid())
+    });
+    removed.await
 }
 
 /// Makes a link to a file that is there.
@@ -174,7 +181,7 @@ async fn list(room: Room, request: Request) -> Result<Response> {
 )]
 async fn post(room: Room, mut request: Request) -> Result<Response> {
     let who = room.platform.principal(&request).await?;
-    answers::saved(StatusCode::CREATED, &receive(&room, &who, &mut request).await?)
+    answers::saved(StatusCode::CREATED, &receive(&room, &who, &mut request, |_, _| Ok(())).await?)
 }
 
 /// One file, and what was made of it.
@@ -227,7 +234,7 @@ async fn delete(room: Room, request: Request<String>) -> Result<Response> {
 )]
 pub(super) async fn content(room: Room, request: Request<String>) -> Result<Response> {
     let item = own(&room, "read_media", &request, ItemId::parse(&request.path, "file")).await?;
-    Served::item(&item)?.answer(&room.platform.database, &request.head)
+    Served::item(&item)?.answer(&room.platform.database, &request.head).await
 }
 
 /// One of a file's smaller forms.
@@ -243,7 +250,7 @@ pub(super) async fn content(room: Room, request: Request<String>) -> Result<Resp
 )]
 pub(super) async fn variant(room: Room, request: Request<(String, String)>) -> Result<Response> {
     let item = own(&room, "read_media", &request, ItemId::parse(&request.path.0, "file")).await?;
-    Served::variant(&item, &request.path.1)?.answer(&room.platform.database, &request.head)
+    Served::variant(&item, &request.path.1)?.answer(&room.platform.database, &request.head).await
 }
 
 /// Makes a link by which anyone can see a file for a while.
@@ -268,7 +275,7 @@ async fn by_link(room: Room, request: Request<String>) -> Result<Response> {
         let item = media.get(snapshot, link.item)?;
         if link.variant.is_empty() { Served::item(&item) } else { Served::variant(&item, &link.variant) }
     });
-    served.await?.answer(&room.platform.database, &request.head)
+    served.await?.answer(&room.platform.database, &request.head).await
 }
 
 /// A file of whoever asks.

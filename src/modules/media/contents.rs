@@ -3,18 +3,23 @@
 //! A content is filled in small units of work, so that nobody waits long behind one, and counts only once something
 //! refers to it. It is read with a short read for each piece, so that a slow client holds no snapshot.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
 
 use super::Owner;
-use super::model::ContentId;
+use super::model::{ContentId, Stored};
 use super::repository::MediaRepository;
 use crate::platform::db::{Database, Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
+use crate::platform::objects;
 
 /// Bytes of a piece.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
@@ -126,13 +131,60 @@ pub(super) fn head(snapshot: &Snapshot<'_>, id: ContentId, bytes: usize) -> Resu
     Ok(first)
 }
 
-/// The bytes `from..to` of a content, each piece read when the one before has been sent.
-pub(super) fn stream(
+/// Begins a content that is filled for what `label` names; those of earlier tries are discarded.
+pub(super) fn begin(work: &UnitOfWork<'_>, label: &str, place: Option<&str>) -> Result<ContentId> {
+    let tables = work.tables(Owner(()));
+    for earlier in tables.list_labelled(label)? {
+        tables.discard_content(earlier.content)?;
+    }
+    let id = work.new_id();
+    tables.insert_content(id, Some(label), place, work.now())?;
+    Ok(id)
+}
+
+/// Fills a content with what is read; `write` has each batch written, but for the rest.
+pub(super) fn pour(id: ContentId, from: &mut dyn Read, mut write: impl FnMut(Batch) -> Result<()>) -> Result<Filling> {
+    let mut filling = Filling::new(id);
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut piece).map_err(|e| Error::internal("reading what is to be kept", e))? {
+            0 => return Ok(filling),
+            read => filling.push(&piece[..read]).map_or(Ok(()), &mut write)?,
+        }
+    }
+}
+
+/// The bytes `from..to` of a content; in the database, each piece is read when the one before has been sent.
+///
+/// # Errors
+/// [`Error::Unreachable`] if it lies outside, and can't be had now.
+pub(super) async fn open(
+    database: &Database,
+    stored: &Stored,
+    from: u64,
+    to: u64,
+) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + Sync + use<>> {
+    let pieces = match &stored.place {
+        None => stream(database.clone(), stored.id, from, to).boxed(),
+        Some(place) => objects::at(place)?.open(&stored.id.to_string(), from..to).await?,
+    };
+    Ok(SyncStream(Mutex::new(pieces)))
+}
+
+/// The same for threads that may wait, from its beginning.
+pub(super) fn reader(database: &Database, stored: &Stored, size: u64) -> Result<Box<dyn Read + Send>> {
+    Ok(match &stored.place {
+        None => Box::new(Reader::new(database.clone(), stored.id, size)),
+        Some(place) => Box::new(objects::at(place)?.reader(&stored.id.to_string(), 0..size)?),
+    })
+}
+
+fn stream(
     database: Database,
     id: ContentId,
     from: u64,
     to: u64,
-) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static {
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let read = move |at: u64| {
         let database = database.clone();
         async move {
@@ -141,23 +193,22 @@ pub(super) fn stream(
             }
             let number = at / CHUNK_BYTES as u64;
             let chunk = database.read("media_content", move |snapshot| piece(snapshot, id, number)).await;
-            let chunk = Bytes::from(chunk.map_err(std::io::Error::other)?);
+            let chunk = Bytes::from(chunk.map_err(io::Error::other)?);
             let begin = (at - number * CHUNK_BYTES as u64) as usize;
             let end = chunk.len().min(begin + (to - at) as usize);
             let piece = chunk.slice(begin.min(end)..end);
             if piece.is_empty() {
-                return Err(std::io::Error::other(format!("piece {number} of the content {id} is cut off")));
+                return Err(io::Error::other(format!("piece {number} of the content {id} is cut off")));
             }
             let next = at + piece.len() as u64;
             Ok(Some((piece, next)))
         }
     };
-    // warp asks for `Sync`; what is boxed is only ever polled by one.
-    SyncStream(Box::pin(stream::try_unfold(from, read)))
+    stream::try_unfold(from, read)
 }
 
-/// A stream that nobody shares.
-struct SyncStream<S>(std::pin::Pin<Box<S>>);
+/// What warp asks to be shareable, though one alone polls it: the mutex is never locked.
+struct SyncStream(Mutex<BoxStream<'static, io::Result<Bytes>>>);
 
 fn piece(snapshot: &Snapshot<'_>, id: ContentId, number: u64) -> Result<Vec<u8>> {
     let found = snapshot.tables(Owner(())).find_chunk(id, number)?;
@@ -165,28 +216,28 @@ fn piece(snapshot: &Snapshot<'_>, id: ContentId, number: u64) -> Result<Vec<u8>>
 }
 
 /// A content for threads that may wait.
-pub(super) struct Reader {
+struct Reader {
     database: Database,
     id: ContentId,
     size: u64,
     at: u64,
-    piece: std::io::Cursor<Vec<u8>>,
+    piece: io::Cursor<Vec<u8>>,
 }
 
 impl Reader {
-    pub fn new(database: Database, id: ContentId, size: u64) -> Reader {
-        Reader { database, id, size, at: 0, piece: std::io::Cursor::default() }
+    fn new(database: Database, id: ContentId, size: u64) -> Reader {
+        Reader { database, id, size, at: 0, piece: io::Cursor::default() }
     }
 }
 
 impl Read for Reader {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut read = self.piece.read(into)?;
         if read == 0 && self.at < self.size {
             let number = self.at / CHUNK_BYTES as u64;
             let id = self.id;
             let bytes = self.database.read_blocking("media_content", |snapshot| piece(snapshot, id, number));
-            self.piece = std::io::Cursor::new(bytes.map_err(std::io::Error::other)?);
+            self.piece = io::Cursor::new(bytes.map_err(io::Error::other)?);
             self.at += CHUNK_BYTES as u64;
             read = self.piece.read(into)?;
         }
@@ -198,13 +249,10 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl<S: Stream> Stream for SyncStream<S> {
-    type Item = S::Item;
+impl Stream for SyncStream {
+    type Item = io::Result<Bytes>;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<S::Item>> {
-        self.0.as_mut().poll_next(context)
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context)
     }
 }

@@ -5,8 +5,9 @@ use std::io::Read;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::contents::{Filling, Reader};
-use super::model::{ContentId, Item, ItemId, Processing, State, Variant, processing_of};
+use super::contents;
+use super::model::{Item, ItemId, Processing, State, Stored, Variant, processing_of};
+use super::moving;
 use super::processing::{self, Limits, NAMES, Processed};
 use super::repository::{MediaRepository, Outcome};
 use super::{Media, Owner, SIGNAL, sweep_soon};
@@ -61,31 +62,33 @@ pub(super) fn progress_of(snapshot: &Snapshot<'_>, item: &Item) -> Result<Option
     jobs::progress_of(snapshot, kind, &item.id.to_string())
 }
 
-pub(super) fn kinds(media: &Media) -> Vec<Kind> {
+pub(super) fn kinds(media: &Media, is_outside: bool) -> Vec<Kind> {
     let [picture, video] = WORKS;
     let (one, two) = (*media, *media);
     vec![
-        Kind::portable(picture, Making::<Picture>::of(media, |it| it.item))
+        Kind::portable(picture, Making::<Picture>::of(media, is_outside, |it| it.item))
             .slots(2)
             .attempts(4)
-            .on_death(move |work, Picture { item }, why| one.gave_up(work, &item, why)),
-        Kind::portable(video, Making::<Video>::of(media, |it| it.item))
+            .on_death(move |work, Picture { item }, why| one.gave_up(work, &item, why, is_outside)),
+        Kind::portable(video, Making::<Video>::of(media, is_outside, |it| it.item))
             .slots(1)
             .attempts(4)
             .longest_run(LONGEST_RUN)
-            .on_death(move |work, Video { item }, why| two.gave_up(work, &item, why)),
+            .on_death(move |work, Video { item }, why| two.gave_up(work, &item, why, is_outside)),
     ]
 }
 
 /// The server's part: content out, variants in.
 struct Making<P> {
     media: Media,
+    /// Contents are moved out of the database.
+    is_outside: bool,
     item_of: fn(P) -> String,
 }
 
 impl<P> Making<P> {
-    fn of(media: &Media, item_of: fn(P) -> String) -> Making<P> {
-        Making { media: *media, item_of }
+    fn of(media: &Media, is_outside: bool, item_of: fn(P) -> String) -> Making<P> {
+        Making { media: *media, is_outside, item_of }
     }
 
     fn item_of(&self, payload: P) -> Result<ItemId> {
@@ -104,7 +107,7 @@ impl<P: Payload> Portable for Making<P> {
         };
         let order = processing::Order { limits: Limits::default() };
         let order = serde_json::to_value(order).map_err(|e| Failure::Never(e.to_string()))?;
-        let content = Box::new(Reader::new(database.clone(), item.content, item.size_bytes));
+        let content = contents::reader(database, &item.content, item.size_bytes)?;
         Ok(Input { order, bytes: item.size_bytes, content })
     }
 
@@ -117,7 +120,8 @@ impl<P: Payload> Portable for Making<P> {
 
     fn record(&self, work: &UnitOfWork<'_>, payload: P, result: Value) -> Result<()> {
         let processed = serde_json::from_value(result).map_err(|e| Error::internal("reading what was made", e))?;
-        self.media.made(work, self.item_of(payload)?, processed)
+        self.media.made(work, self.item_of(payload)?, processed)?;
+        if self.is_outside { moving::soon(work) } else { Ok(()) }
     }
 }
 
@@ -147,7 +151,7 @@ impl Media {
                 sha256: String::new(),
                 width: Some(one.width),
                 height: Some(one.height),
-                content,
+                content: Stored { id: content, place: None },
             };
             tables.keep_content(content)?;
             tables.put_variant(id, &variant, &sha256)?;
@@ -165,11 +169,11 @@ impl Media {
     }
 
     /// Nothing could be made of it: it stays as it was uploaded, with the reason.
-    fn gave_up(&self, work: &UnitOfWork<'_>, item: &str, why: &str) -> Result<()> {
+    fn gave_up(&self, work: &UnitOfWork<'_>, item: &str, why: &str, is_outside: bool) -> Result<()> {
         let outcome = Outcome { state: Some(State::Failed), note: Some(why.to_owned()), ..Outcome::default() };
         work.tables(Owner(())).processed(ItemId::parse(item, "file")?, &outcome, work.now())?;
         work.raise(SIGNAL);
-        Ok(())
+        if is_outside { moving::soon(work) } else { Ok(()) }
     }
 }
 
@@ -180,26 +184,9 @@ fn label(item: ItemId, variant: &str) -> String {
 
 /// Fills a content from a file that was made; those of earlier tries are discarded.
 fn fill(run: &Run, label: String, file: &mut dyn Read) -> Result<(), Failure> {
-    let begun = run.write("media_variant", move |work| {
-        let tables = work.tables(Owner(()));
-        for earlier in tables.list_labelled(&label)? {
-            tables.discard_content(earlier.content)?;
-        }
-        let id: ContentId = work.new_id();
-        tables.insert_content(id, Some(&label), work.now())?;
-        Ok(id)
-    });
-    let mut filling = Filling::new(begun?);
-    let mut piece = vec![0; 64 * 1024];
-    loop {
-        let read = file.read(&mut piece).map_err(|e| Failure::Retry(format!("reading what was made: {e}")))?;
-        if read == 0 {
-            break;
-        }
-        if let Some(batch) = filling.push(&piece[..read]) {
-            run.write("media_variant", move |work| batch.write(work))?;
-        }
-    }
+    let id = run.write("media_variant", move |work| contents::begin(work, &label, None))?;
+    let write = |batch: contents::Batch| run.write("media_variant", move |work| batch.write(work));
+    let filling = contents::pour(id, file, write)?;
     let filled = run.write("media_variant", move |work| {
         filling.rest().write(work)?;
         work.tables(Owner(())).filled(filling.id, filling.bytes, &filling.sha256())

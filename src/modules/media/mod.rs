@@ -1,12 +1,14 @@
 //! Media: files that people upload, and what is made of them.
 //!
 //! Owns `media_items`, `media_uploads`, `media_variants`, `media_contents` and `media_chunks`. Uses no other module.
-//! Contents stand in the database, in pieces, so that one backup file has everything.
+//! Contents stand in the database, in pieces, so that one backup file has everything; or, where the settings say so, in a
+//! bucket or a folder, whole.
 
 mod api;
 mod contents;
 mod making;
 mod model;
+mod moving;
 mod pages;
 mod processing;
 mod ranges;
@@ -22,18 +24,22 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 pub use model::{Item, ItemChange, ItemId, State, Variant};
+pub use moving::Moved;
+pub use serving::Served;
 
 use crate::platform::Platform;
 use crate::platform::audit::{self, Change};
+use crate::platform::auth::Principal;
 use crate::platform::config::MediaLimits;
 use crate::platform::db::{self, Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::page::NavItem;
-use crate::platform::http::{self, Routes};
+use crate::platform::http::{self, Request, Routes, Saved};
 use crate::platform::ids::UserId;
 use crate::platform::jobs::{self, Failure, Kind, Order, Payload, Record, Run, Work};
 use crate::platform::module::{Declaration, Module};
-use model::ContentId;
+use crate::platform::objects;
+use model::{ContentId, Stored};
 use repository::{Found, MediaRepository, Upload};
 
 /// Raised by whatever changes an item ([`db::Database::signal`]).
@@ -89,6 +95,31 @@ impl Media {
         Ok(items)
     }
 
+    /// Whether there is this smaller form of an item.
+    pub fn has_variant(&self, snapshot: &Snapshot<'_>, id: ItemId, name: &str) -> Result<bool> {
+        snapshot.tables(Owner(())).has_variant(id, name)
+    }
+
+    /// A person's newest pictures of which there are smaller forms.
+    pub fn pictures(&self, snapshot: &Snapshot<'_>, user: UserId, limit: u32) -> Result<Vec<Item>> {
+        snapshot.tables(Owner(())).list_pictures(user, limit)
+    }
+
+    /// Takes a file from a form; `then` has its part in the transaction that keeps it, and may refuse.
+    pub async fn receive<F>(
+        &self,
+        platform: &Platform,
+        who: &Principal,
+        request: &mut Request,
+        then: F,
+    ) -> Result<Saved<Item>>
+    where
+        F: FnOnce(&UnitOfWork<'_>, &Item) -> Result<()> + Send + 'static,
+    {
+        let room = Room { platform: platform.clone(), media: *self };
+        api::receive(&room, who, request, then).await
+    }
+
     /// How many bytes a person has, what is announced counted.
     pub fn used(&self, snapshot: &Snapshot<'_>, user: UserId) -> Result<u64> {
         snapshot.tables(Owner(())).used(user)
@@ -121,6 +152,11 @@ impl Media {
         let item = self.own(work, user, id)?;
         self.remove(work, &item)?;
         record(work, "media.deleted", &item, Some(&said(&item)), None)
+    }
+
+    /// What lies outside of the database: the place, how many contents, and their bytes.
+    pub fn outside(&self, snapshot: &Snapshot<'_>) -> Result<Vec<(String, i64, u64)>> {
+        snapshot.tables(Owner(())).list_outside()
     }
 
     /// The users of all items, for `ashlar doctor`.
@@ -168,7 +204,7 @@ impl Media {
             version: 1,
             created_at: work.now(),
             updated_at: work.now(),
-            content,
+            content: Stored { id: content, place: None },
         };
         tables.insert(&item)?;
         work.concerns(user);
@@ -195,7 +231,7 @@ impl Media {
             return Err(Error::Conflict { field: None, detail });
         }
         let content = work.new_id();
-        tables.insert_content(content, None, work.now())?;
+        tables.insert_content(content, None, None, work.now())?;
         let item = self.begin(work, limits, user, name, length, content)?;
         let upload = Upload {
             id: item.id,
@@ -226,6 +262,7 @@ impl Media {
     fn arrived(
         &self,
         work: &UnitOfWork<'_>,
+        limits: &MediaLimits,
         id: ItemId,
         content: ContentId,
         size: u64,
@@ -236,11 +273,14 @@ impl Media {
         let processing = model::processing_of(content_type);
         let state = if processing.is_some() { State::Processing } else { State::Ready };
         let tables = work.tables(Owner(()));
+        tables.filled(content, size, &sha256)?;
         tables.keep_content(content)?;
         tables.arrived(id, &Found { content_type, size_bytes: size, sha256, state }, work.now())?;
         let item = self.get(work, id)?;
-        if let Some(processing) = processing {
-            making::enqueue(work, id, processing)?;
+        match processing {
+            Some(processing) => making::enqueue(work, id, processing)?,
+            None if limits.is_outside => moving::soon(work)?,
+            None => {}
         }
         record(work, "media.uploaded", &item, None, Some(&said(&item)))?;
         work.raise(SIGNAL);
@@ -250,7 +290,7 @@ impl Media {
     fn remove(&self, work: &UnitOfWork<'_>, item: &Item) -> Result<()> {
         let tables = work.tables(Owner(()));
         tables.delete_variants(item.id)?;
-        tables.discard_content(item.content)?;
+        tables.discard_content(item.content.id)?;
         tables.delete_upload(item.id)?;
         tables.delete(item.id)?;
         work.raise(SIGNAL);
@@ -282,6 +322,29 @@ impl Media {
             }
         }
         Ok(!expired.is_empty() || !unwanted.is_empty())
+    }
+}
+
+impl Media {
+    /// Removes what lies outside of the database and nobody refers to any more.
+    fn sweep_outside(&self, run: &Run) -> Result<(), Failure> {
+        let (mut after, mut wrong) = (None, None);
+        loop {
+            let unwanted = run.database.read_blocking("media_sweep", |snapshot| {
+                let time = snapshot.now().plus_seconds(-FILLING_S);
+                snapshot.tables(Owner(())).list_unwanted_outside(time, after, 1)
+            })?;
+            let Some(Stored { id, place }) = unwanted.into_iter().next() else { break };
+            after = Some(id);
+            run.progress(0)?;
+            let place = place.unwrap_or_default();
+            match objects::at(&place).and_then(|place| place.remove(&id.to_string())) {
+                Ok(()) => run.write("media_sweep", move |work| work.tables(Owner(())).delete_content(id))?,
+                // One place that can't be reached holds up no other.
+                Err(error) => wrong = Some(error.into()),
+            }
+        }
+        wrong.map_or(Ok(()), Err)
     }
 }
 
@@ -359,7 +422,7 @@ impl Module for Media {
         Some(NavItem { label: "Media", href: "/media", for_members: true })
     }
 
-    fn jobs(&self, _platform: &Platform) -> Vec<Kind> {
+    fn jobs(&self, platform: &Platform) -> Vec<Kind> {
         let media = *self;
         let sweep = Kind::new(move |run: &Run, _: Sweep| {
             let mut is_more = true;
@@ -367,10 +430,12 @@ impl Module for Media {
                 is_more = run.write("media_sweep", move |work| media.sweep(work))?;
                 run.progress(0)?;
             }
+            media.sweep_outside(run)?;
             Ok::<_, Failure>(Record::nothing())
         });
-        let mut kinds = making::kinds(self);
+        let mut kinds = making::kinds(self, platform.media.is_outside);
         kinds.push(sweep.slots(1).every("*/5 * * * *"));
+        kinds.extend(platform.media_place.clone().map(moving::kind));
         kinds
     }
 

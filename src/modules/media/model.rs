@@ -1,5 +1,7 @@
 //! Items, their names, states and limits. Pure.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::platform::clock::Time;
@@ -10,6 +12,14 @@ pub type ItemId = Id<Item>;
 /// Bytes that belong together.
 pub enum Content {}
 pub type ContentId = Id<Content>;
+
+/// Which bytes, and where they lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub id: ContentId,
+    /// Outside of the database, where they do: `s3://bucket/prefix`.
+    pub place: Option<Arc<str>>,
+}
 
 /// Characters of a name.
 const MAX_NAME_CHARS: usize = 200;
@@ -52,7 +62,14 @@ pub struct Item {
     pub created_at: Time,
     pub updated_at: Time,
     #[serde(skip)]
-    pub(super) content: ContentId,
+    pub(super) content: Stored,
+}
+
+impl Item {
+    /// Whether it is a picture, as far as its first bytes tell.
+    pub fn is_picture(&self) -> bool {
+        processing_of(&self.content_type) == Some(Processing::Image)
+    }
 }
 
 /// A smaller form of an item.
@@ -70,7 +87,7 @@ pub struct Variant {
     /// In pixels.
     pub height: Option<u32>,
     #[serde(skip)]
-    pub(super) content: ContentId,
+    pub(super) content: Stored,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]

@@ -12,6 +12,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::page::LIVE_PATH;
 use crate::platform::http::{self, Cursor, Refusal, Request, Routes, Saved, answers, on};
 use crate::platform::jobs;
+use crate::platform::uses::UsedAt;
 
 const SCRIPT: &str = include_str!("assets/uploads.js");
 
@@ -45,6 +46,7 @@ struct Library<'a> {
 #[template(path = "modules/media/templates/item.html", config = "src/askama.toml")]
 struct Show<'a> {
     it: Item,
+    used: Vec<UsedAt>,
     typed: String,
     link: Option<String>,
     until: Option<crate::platform::clock::Time>,
@@ -87,7 +89,7 @@ async fn library(room: &Room, request: &Request, query: Result<ListQuery>, refus
 /// `POST /media`: a form with one file, for browsers without script.
 async fn upload(room: Room, mut request: Request) -> Result<Response> {
     let who = room.platform.principal(&request).await?;
-    match api::receive(&room, &who, &mut request).await.and_then(Saved::fresh) {
+    match api::receive(&room, &who, &mut request, |_, _| Ok(())).await.and_then(Saved::fresh) {
         Ok(item) => answers::see_other(&format!("/media/{}", item.id)),
         Err(error) => {
             let first = ListQuery { limit: Default::default(), cursor: None };
@@ -120,13 +122,17 @@ async fn page(
     refused: Refusal,
 ) -> Result<Response> {
     let (id, media) = (ItemId::parse(&request.path, "file"), room.media);
-    let look = room.platform.look("media_item_page", request, move |snapshot, who| media.own(snapshot, who.user, id?));
-    let (viewer, it) = look.await?;
+    let uses = room.platform.uses.clone();
+    let look = room.platform.look("media_item_page", request, move |snapshot, who| {
+        let it = media.own(snapshot, who.user, id?)?;
+        Ok((uses.of(snapshot, it.user_id, it.id.uuid())?, it))
+    });
+    let (viewer, (used, it)) = look.await?;
     let title = it.name.clone();
     let origin = room.platform.site.public_origin.clone().unwrap_or_default();
     let (link, until) = link.map(|link| (format!("{origin}{}", link.path), link.expires_at)).unzip();
     let typed = typed.unwrap_or_else(|| it.name.clone());
-    let content = Show { it, typed, link, until, refused: &refused };
+    let content = Show { it, used, typed, link, until, refused: &refused };
     room.platform.show(&request.head, &viewer, &title, &refused, &content)
 }
 

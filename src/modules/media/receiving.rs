@@ -137,33 +137,34 @@ impl Room {
         let keep_s = self.platform.media.upload_keep_s;
         let reached = Reached { id: upload.id, turn, received, hash_state, keep_s };
         let is_whole = received == upload.length;
-        let (media, id, content) = (self.media, upload.id, upload.content);
+        let (media, limits, id, content) = (self.media, self.platform.media, upload.id, upload.content);
         let written = self.platform.change("media_upload", caller, move |work| {
             filling.rest().write(work)?;
             let expires_at = reached.note(work)?;
             if is_whole {
-                media.arrived(work, id, content, received, filling.sha256())?;
+                media.arrived(work, &limits, id, content, received, filling.sha256())?;
             }
             Ok(expires_at)
         });
         Ok(Appended::To { received, expires_at: written.await? })
     }
 
-    /// Takes a whole file, as a form brings it.
+    /// Takes a whole file, as a form brings it; `then` has its part in the transaction that keeps it.
     pub async fn receive(
         &self,
         call: Call,
         caller: Caller,
         user: UserId,
         file: IncomingFile<'_>,
+        then: impl FnOnce(&UnitOfWork<'_>, &Item) -> Result<()> + Send + 'static,
     ) -> Result<Saved<Item>> {
         let content = self.platform.change("media_upload", caller, |work| {
             let content: ContentId = work.new_id();
-            work.tables(Owner(())).insert_content(content, None, work.now())?;
+            work.tables(Owner(())).insert_content(content, None, None, work.now())?;
             Ok(content)
         });
         let content = content.await?;
-        let saved = self.receive_into(content, call, caller, user, file).await;
+        let saved = self.receive_into(content, call, caller, user, file, then).await;
         if !matches!(saved, Ok(Saved::Fresh(_))) {
             let discarded = self.platform.change("media_upload", caller, move |work| {
                 work.tables(Owner(())).discard_content(content)?;
@@ -183,6 +184,7 @@ impl Room {
         caller: Caller,
         user: UserId,
         mut file: IncomingFile<'_>,
+        then: impl FnOnce(&UnitOfWork<'_>, &Item) -> Result<()> + Send + 'static,
     ) -> Result<Saved<Item>> {
         let mut filling = Filling::new(content);
         while let Some(piece) = file.next().await? {
@@ -197,7 +199,9 @@ impl Room {
         let saved = self.platform.write("media_upload", call.with_body(&sha256), move |work| {
             let item = media.begin(work, &limits, user, &name, size, content)?;
             filling.rest().write(work)?;
-            media.arrived(work, item.id, content, size, sha256)
+            let item = media.arrived(work, &limits, item.id, content, size, sha256)?;
+            then(work, &item)?;
+            Ok(item)
         });
         saved.await
     }

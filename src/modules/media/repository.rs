@@ -1,6 +1,7 @@
 //! Where items and their contents are kept.
 
-use super::model::{ContentId, Item, ItemId, State, Variant};
+use super::model::{ContentId, Item, ItemId, State, Stored, Variant};
+use super::moving::Moved;
 use crate::platform::clock::Time;
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
@@ -29,6 +30,13 @@ pub(super) struct Filled {
     /// Once it is whole.
     pub size_bytes: Option<u64>,
     pub sha256: Option<[u8; 32]>,
+}
+
+/// A content that something refers to.
+pub(super) struct Kept {
+    pub stored: Stored,
+    pub size_bytes: u64,
+    pub sha256: [u8; 32],
 }
 
 /// An upload in pieces.
@@ -60,6 +68,9 @@ pub(super) trait MediaRepository {
     fn list_users(&self) -> Result<Vec<UserId>>;
 
     fn put_variant(&self, item: ItemId, variant: &Variant, sha256: &[u8; 32]) -> Result<()>;
+    fn has_variant(&self, item: ItemId, name: &str) -> Result<bool>;
+    /// A person's newest pictures that are ready.
+    fn list_pictures(&self, user: UserId, limit: u32) -> Result<Vec<Item>>;
     fn delete_variants(&self, item: ItemId) -> Result<()>;
 
     fn insert_upload(&self, upload: &Upload) -> Result<()>;
@@ -72,16 +83,31 @@ pub(super) trait MediaRepository {
     fn delete_upload(&self, id: ItemId) -> Result<()>;
     fn list_expired(&self, now: Time, limit: u32) -> Result<Vec<ItemId>>;
 
-    /// `label` names what it is for, so that a second one for the same takes the first one's place.
-    fn insert_content(&self, id: ContentId, label: Option<&str>, now: Time) -> Result<()>;
+    /// `label` names what it is for, so that a second one for the same takes the first one's place; `place` where it will
+    /// lie outside of the database.
+    fn insert_content(&self, id: ContentId, label: Option<&str>, place: Option<&str>, now: Time) -> Result<()>;
     /// It is whole now.
     fn filled(&self, id: ContentId, size_bytes: u64, sha256: &[u8; 32]) -> Result<()>;
     /// What was filled, or begun to be, under this label, newest first.
     fn list_labelled(&self, label: &str) -> Result<Vec<Filled>>;
     fn keep_content(&self, id: ContentId) -> Result<()>;
     fn discard_content(&self, id: ContentId) -> Result<()>;
-    /// Contents that nobody will want: discarded ones, and those being filled since before `time`.
+    /// Contents in the database that nobody will want: discarded ones, and those being filled since before `time`.
     fn list_unwanted(&self, time: Time, limit: u32) -> Result<Vec<ContentId>>;
+    /// The same of those outside, behind `after`.
+    fn list_unwanted_outside(&self, time: Time, after: Option<ContentId>, limit: u32) -> Result<Vec<Stored>>;
+    /// The first content behind `after` that lies in the database, and whose file is not being worked on.
+    fn find_kept_here(&self, after: Option<ContentId>) -> Result<Option<Kept>>;
+    /// The first content behind `after` that lies anywhere but at `place`, and whose file is not being worked on.
+    fn find_kept_elsewhere(&self, place: Option<&str>, after: Option<ContentId>) -> Result<Option<Kept>>;
+    fn count_elsewhere(&self, place: Option<&str>) -> Result<Moved>;
+    /// What lies outside of the database, by place.
+    fn list_outside(&self) -> Result<Vec<(String, i64, u64)>>;
+    /// Puts the content `new`, which is whole, in the place of `old`, which is discarded; false if that is gone.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::platform::error::Error::Conflict) if `new` was discarded meanwhile.
+    fn replace_content(&self, old: ContentId, new: ContentId) -> Result<bool>;
     fn delete_content(&self, id: ContentId) -> Result<()>;
     fn put_chunk(&self, content: ContentId, number: u64, bytes: &[u8]) -> Result<()>;
     fn find_chunk(&self, content: ContentId, number: u64) -> Result<Option<Vec<u8>>>;

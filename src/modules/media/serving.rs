@@ -5,11 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use warp::reply::{Reply, Response};
 
 use super::contents;
-use super::model::{ContentId, Item, ItemId, Variant};
+use super::model::{Item, ItemId, Stored, Variant};
 use super::ranges::{Wanted, wanted};
 use super::sniff::{UNKNOWN, is_shown};
 use crate::platform::clock::Time;
@@ -19,13 +19,13 @@ use crate::platform::http::{Head, Problem, problem_response};
 
 /// A content with what its answer says of it.
 #[derive(Debug, Clone)]
-pub(super) struct Served {
-    pub content: ContentId,
-    pub content_type: String,
-    pub size: u64,
-    pub sha256: String,
+pub struct Served {
+    content: Stored,
+    content_type: String,
+    size: u64,
+    sha256: String,
     /// What a browser that saves it calls it.
-    pub name: String,
+    name: String,
 }
 
 impl Served {
@@ -33,7 +33,7 @@ impl Served {
     pub fn item(item: &Item) -> Result<Served> {
         let sha256 = item.sha256.clone().ok_or(Error::NotFound("content of this file yet"))?;
         Ok(Served {
-            content: item.content,
+            content: item.content.clone(),
             content_type: item.content_type.clone(),
             size: item.size_bytes,
             sha256,
@@ -53,7 +53,10 @@ impl Served {
     }
 
     /// Answers what `head` asks for.
-    pub fn answer(self, database: &Database, head: &Head) -> Result<Response> {
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if it lies outside of the database, and can't be had now.
+    pub async fn answer(self, database: &Database, head: &Head) -> Result<Response> {
         let Served { content, content_type, size, sha256, name } = self;
         let tag = format!("\"{sha256}\"");
         let asked = |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -78,7 +81,11 @@ impl Served {
                 return Ok(response);
             }
         };
-        let mut response = warp::reply::stream(contents::stream(database.clone(), content, from, to)).into_response();
+        let mut response = match head.method {
+            // Its length is all that is asked for.
+            Method::HEAD => Response::default(),
+            _ => warp::reply::stream(contents::open(database, &content, from, to).await?).into_response(),
+        };
         *response.status_mut() = status;
         let headers = response.headers_mut();
         if status == StatusCode::PARTIAL_CONTENT {

@@ -5,11 +5,12 @@ use rusqlite::types::Type;
 
 use super::Owner;
 use super::contents::to_hex;
-use super::model::{ContentId, Item, ItemId, State, Variant};
-use super::repository::{Filled, Found, MediaRepository, Outcome, Upload};
+use super::model::{ContentId, Item, ItemId, State, Stored, Variant};
+use super::moving::Moved;
+use super::repository::{Filled, Found, Kept, MediaRepository, Outcome, Upload};
 use crate::platform::clock::Time;
 use crate::platform::db::Tables;
-use crate::platform::error::Result;
+use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
 use crate::sql;
 
@@ -25,7 +26,7 @@ impl MediaRepository for Tables<'_, Owner> {
                 item.id,
                 item.user_id,
                 &item.name,
-                item.content,
+                item.content.id,
                 &item.content_type,
                 item.size_bytes as i64,
                 item.state.as_str(),
@@ -40,7 +41,8 @@ impl MediaRepository for Tables<'_, Owner> {
         let found = self.fetch_optional(
             sql!(
                 "SELECT id, user_id, name, content_id, content_type, size_bytes, sha256, state, note, width,
-                        height, duration_ms, version, created_at, updated_at
+                        height, duration_ms, version, created_at, updated_at,
+                        (SELECT place FROM media_contents AS content WHERE content.id = content_id)
                  FROM media_items WHERE id = ?1"
             ),
             [id],
@@ -53,7 +55,8 @@ impl MediaRepository for Tables<'_, Owner> {
         let items = self.fetch_all(
             sql!(
                 "SELECT id, user_id, name, content_id, content_type, size_bytes, sha256, state, note, width,
-                        height, duration_ms, version, created_at, updated_at
+                        height, duration_ms, version, created_at, updated_at,
+                        (SELECT place FROM media_contents AS content WHERE content.id = content_id)
                  FROM media_items WHERE user_id = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3"
             ),
             (user, before, limit),
@@ -126,7 +129,7 @@ impl MediaRepository for Tables<'_, Owner> {
             (
                 item,
                 &variant.name,
-                variant.content,
+                variant.content.id,
                 &variant.content_type,
                 variant.size_bytes as i64,
                 sha256,
@@ -135,6 +138,30 @@ impl MediaRepository for Tables<'_, Owner> {
             ),
         )
         .map(drop)
+    }
+
+    fn has_variant(&self, item: ItemId, name: &str) -> Result<bool> {
+        let found = self.fetch_optional(
+            sql!("SELECT 1 FROM media_variants WHERE item_id = ?1 AND name = ?2"),
+            (item, name),
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    fn list_pictures(&self, user: UserId, limit: u32) -> Result<Vec<Item>> {
+        self.fetch_all(
+            sql!(
+                "SELECT id, user_id, name, content_id, content_type, size_bytes, sha256, state, note, width,
+                        height, duration_ms, version, created_at, updated_at, NULL
+                 FROM media_items AS item
+                 WHERE user_id = ?1 AND state = 'ready' AND content_type LIKE 'image/%'
+                   AND EXISTS (SELECT 1 FROM media_variants WHERE item_id = item.id AND name = 'small')
+                 ORDER BY id DESC LIMIT ?2"
+            ),
+            (user, limit),
+            item,
+        )
     }
 
     fn delete_variants(&self, item: ItemId) -> Result<()> {
@@ -236,10 +263,10 @@ impl MediaRepository for Tables<'_, Owner> {
         )
     }
 
-    fn insert_content(&self, id: ContentId, label: Option<&str>, now: Time) -> Result<()> {
+    fn insert_content(&self, id: ContentId, label: Option<&str>, place: Option<&str>, now: Time) -> Result<()> {
         self.execute(
-            sql!("INSERT INTO media_contents (id, state, label, created_at) VALUES (?1, 'filling', ?2, ?3)"),
-            (id, label, now),
+            sql!("INSERT INTO media_contents (id, state, label, place, created_at) VALUES (?1, 'filling', ?2, ?3, ?4)"),
+            (id, label, place, now),
         )
         .map(drop)
     }
@@ -277,15 +304,98 @@ impl MediaRepository for Tables<'_, Owner> {
     fn list_unwanted(&self, time: Time, limit: u32) -> Result<Vec<ContentId>> {
         self.fetch_all(
             sql!(
-                "SELECT id FROM media_contents WHERE state = 'discarded'
+                "SELECT id FROM media_contents WHERE state = 'discarded' AND place IS NULL
                  UNION ALL
-                 SELECT id FROM media_contents WHERE state = 'filling' AND created_at < ?1
+                 SELECT id FROM media_contents WHERE state = 'filling' AND created_at < ?1 AND place IS NULL
                    AND id NOT IN (SELECT content_id FROM media_uploads)
                  LIMIT ?2"
             ),
             (time, limit),
             |row| row.get(0),
         )
+    }
+
+    fn list_unwanted_outside(&self, time: Time, after: Option<ContentId>, limit: u32) -> Result<Vec<Stored>> {
+        self.fetch_all(
+            sql!(
+                "SELECT id, place FROM media_contents
+                 WHERE (state = 'discarded' OR (state = 'filling' AND created_at < ?1)) AND state <> 'kept'
+                   AND place IS NOT NULL AND (?2 IS NULL OR id > ?2)
+                 ORDER BY id LIMIT ?3"
+            ),
+            (time, after, limit),
+            |row| Ok(Stored { id: row.get(0)?, place: row.get(1)? }),
+        )
+    }
+
+    fn find_kept_here(&self, after: Option<ContentId>) -> Result<Option<Kept>> {
+        self.fetch_optional(
+            sql!(
+                "SELECT id, place, size_bytes, sha256 FROM media_contents AS content
+                 WHERE state = 'kept' AND place IS NULL AND sha256 IS NOT NULL AND (?1 IS NULL OR id > ?1)
+                   AND NOT EXISTS (SELECT 1 FROM media_items AS item
+                                   WHERE item.content_id = content.id AND item.state = 'processing')
+                 ORDER BY id LIMIT 1"
+            ),
+            [after],
+            kept,
+        )
+    }
+
+    fn find_kept_elsewhere(&self, place: Option<&str>, after: Option<ContentId>) -> Result<Option<Kept>> {
+        self.fetch_optional(
+            sql!(
+                "SELECT id, place, size_bytes, sha256 FROM media_contents AS content
+                 WHERE state = 'kept' AND place IS NOT ?1 AND sha256 IS NOT NULL AND (?2 IS NULL OR id > ?2)
+                   AND NOT EXISTS (SELECT 1 FROM media_items AS item
+                                   WHERE item.content_id = content.id AND item.state = 'processing')
+                 ORDER BY id LIMIT 1"
+            ),
+            (place, after),
+            kept,
+        )
+    }
+
+    fn count_elsewhere(&self, place: Option<&str>) -> Result<Moved> {
+        let count = self.fetch_optional(
+            sql!(
+                "SELECT count(*), coalesce(sum(size_bytes), 0) FROM media_contents
+                 WHERE state = 'kept' AND place IS NOT ?1 AND sha256 IS NOT NULL"
+            ),
+            [place],
+            |row| Ok(Moved { contents: bytes(row, 0)?, bytes: bytes(row, 1)? }),
+        )?;
+        Ok(count.unwrap_or_default())
+    }
+
+    fn list_outside(&self) -> Result<Vec<(String, i64, u64)>> {
+        self.fetch_all(
+            sql!(
+                "SELECT place, count(*), coalesce(sum(size_bytes), 0) FROM media_contents
+                 WHERE place IS NOT NULL AND state = 'kept' GROUP BY place ORDER BY place"
+            ),
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, bytes(row, 2)?)),
+        )
+    }
+
+    fn replace_content(&self, old: ContentId, new: ContentId) -> Result<bool> {
+        let discarded = self
+            .execute(sql!("UPDATE media_contents SET state = 'discarded' WHERE id = ?1 AND state = 'kept'"), [old])?;
+        if discarded == 0 {
+            return Ok(false);
+        }
+        let taken = self.execute(
+            sql!("UPDATE media_contents SET state = 'kept', label = NULL WHERE id = ?1 AND state = 'filling'"),
+            [new],
+        )?;
+        if taken == 0 {
+            let detail = "another moves the same content".into();
+            return Err(Error::Conflict { field: None, detail });
+        }
+        self.execute(sql!("UPDATE media_items SET content_id = ?2 WHERE content_id = ?1"), (old, new))?;
+        self.execute(sql!("UPDATE media_variants SET content_id = ?2 WHERE content_id = ?1"), (old, new))?;
+        Ok(true)
     }
 
     fn delete_content(&self, id: ContentId) -> Result<()> {
@@ -325,8 +435,9 @@ impl MediaRepository for Tables<'_, Owner> {
 fn with_variants(tables: &Tables<'_, Owner>, item: Item) -> Result<Item> {
     let variants = tables.fetch_all(
         sql!(
-            "SELECT name, content_type, size_bytes, sha256, width, height, content_id FROM media_variants
-             WHERE item_id = ?1 ORDER BY size_bytes"
+            "SELECT name, content_type, size_bytes, sha256, width, height, content_id,
+                    (SELECT place FROM media_contents AS content WHERE content.id = content_id)
+             FROM media_variants WHERE item_id = ?1 ORDER BY size_bytes"
         ),
         [item.id],
         |row| {
@@ -337,7 +448,7 @@ fn with_variants(tables: &Tables<'_, Owner>, item: Item) -> Result<Item> {
                 sha256: to_hex(row.get_ref(3)?.as_blob()?),
                 width: row.get(4)?,
                 height: row.get(5)?,
-                content: row.get(6)?,
+                content: Stored { id: row.get(6)?, place: row.get(7)? },
             })
         },
     )?;
@@ -351,7 +462,7 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
         id: row.get(0)?,
         user_id: row.get(1)?,
         name: row.get(2)?,
-        content: row.get(3)?,
+        content: Stored { id: row.get(3)?, place: row.get(15)? },
         content_type: row.get(4)?,
         size_bytes: bytes(row, 5)?,
         sha256: row.get_ref(6)?.as_blob_or_null()?.map(to_hex),
@@ -366,6 +477,11 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
         created_at: row.get(13)?,
         updated_at: row.get(14)?,
     })
+}
+
+fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    let stored = Stored { id: row.get(0)?, place: row.get(1)? };
+    Ok(Kept { stored, size_bytes: bytes(row, 2)?, sha256: row.get(3)? })
 }
 
 fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

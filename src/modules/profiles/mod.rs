@@ -8,7 +8,7 @@ mod sqlite;
 
 use serde_json::Value;
 
-pub use model::{DisplayName, Profile, ProfileChange};
+pub use model::{AvatarId, DisplayName, Profile, ProfileChange};
 
 use crate::platform::audit;
 use crate::platform::db::{self, Snapshot, UnitOfWork};
@@ -45,6 +45,23 @@ impl Profiles {
     /// The profiles of users `first..=last`, by id.
     pub fn between(&self, snapshot: &Snapshot<'_>, first: UserId, last: UserId) -> Result<Vec<Profile>> {
         snapshot.tables(Owner(())).list_between(first, last)
+    }
+
+    /// Does without a picture that goes, where a person has it.
+    pub fn drop_avatar(&self, work: &UnitOfWork<'_>, user: UserId, avatar: AvatarId) -> Result<()> {
+        match self.of(work, user) {
+            Ok(profile) if profile.avatar_id == Some(avatar) => {
+                let change = ProfileChange { avatar_id: Some(None), ..ProfileChange::default() };
+                self.edit(work, user, change, |_| Ok(())).map(drop)
+            }
+            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who has a picture, and which, for `ashlar doctor`.
+    pub fn avatars(&self, snapshot: &Snapshot<'_>) -> Result<Vec<(UserId, AvatarId)>> {
+        snapshot.tables(Owner(())).list_avatars()
     }
 
     /// Changes a profile. `check` sees it as it is now and may refuse.

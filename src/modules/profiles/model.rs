@@ -4,8 +4,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, FieldError, Result};
-use crate::platform::ids::UserId;
+use crate::platform::ids::{Id, UserId};
 use crate::platform::text;
+
+/// A file whose picture stands for a person; another module's.
+pub enum Avatar {}
+pub type AvatarId = Id<Avatar>;
 
 /// How a person presents themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -20,6 +24,9 @@ pub struct Profile {
     pub time_zone: Option<String>,
     pub pronouns: Option<String>,
     pub phone: Option<String>,
+    /// The file whose picture stands for them.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub avatar_id: Option<AvatarId>,
     pub created_at: Time,
     pub updated_at: Time,
     /// Raised by each change; the `ETag`.
@@ -37,6 +44,7 @@ impl Profile {
             time_zone: None,
             pronouns: None,
             phone: None,
+            avatar_id: None,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -98,6 +106,10 @@ pub struct ProfileChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     pub phone: Option<Option<String>>,
+    /// One of the person's own pictures among their files.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub avatar_id: Option<Option<String>>,
 }
 
 /// May be absent, but not null.
@@ -123,6 +135,11 @@ impl ProfileChange {
         optional(&mut wrong, self.time_zone, &mut after.time_zone, time_zone);
         optional(&mut wrong, self.pronouns, &mut after.pronouns, |text| text::line("pronouns", text, 40));
         optional(&mut wrong, self.phone, &mut after.phone, phone);
+        match self.avatar_id {
+            Some(Some(id)) => keep(&mut wrong, avatar(&id).map(Some), &mut after.avatar_id),
+            Some(None) => after.avatar_id = None,
+            None => {}
+        }
         if !wrong.is_empty() {
             return Err(Error::Invalid(wrong));
         }
@@ -169,6 +186,10 @@ fn time_zone(text: &str) -> Result<String> {
         Ok(zone) => Ok(zone.iana_name().unwrap_or(&text).to_owned()),
         Err(_) => Err(Error::invalid("time_zone", "no such time zone: write it like Europe/Zurich")),
     }
+}
+
+fn avatar(text: &str) -> Result<AvatarId> {
+    AvatarId::parse(text, "file").map_err(|_| Error::invalid("avatar_id", "not the id of a file"))
 }
 
 fn phone(text: &str) -> Result<String> {

@@ -1,6 +1,6 @@
 //! Where profiles are kept.
 
-use super::model::Profile;
+use super::model::{AvatarId, Profile};
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
 
@@ -17,5 +17,7 @@ pub(super) trait ProfileRepository {
     fn list_mismatched(&self) -> Result<Vec<UserId>>;
     /// Keeps for search the words of this user's name, and no others.
     fn reindex(&self, user: UserId) -> Result<()>;
+    /// Who has a picture, and which.
+    fn list_avatars(&self) -> Result<Vec<(UserId, AvatarId)>>;
     fn list_ids(&self) -> Result<Vec<UserId>>;
 }

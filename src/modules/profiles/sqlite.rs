@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Row;
 
 use super::Owner;
-use super::model::{DisplayName, Profile};
+use super::model::{AvatarId, DisplayName, Profile};
 use super::repository::ProfileRepository;
 use crate::platform::db::Tables;
 use crate::platform::error::{Error, Result};
@@ -43,7 +43,8 @@ impl ProfileRepository for Tables<'_, Owner> {
     fn find(&self, user: UserId) -> Result<Option<Profile>> {
         self.fetch_optional(
             sql!(
-                "SELECT user_id, display_name, bio, locale, time_zone, pronouns, phone, version, created_at, updated_at
+                "SELECT user_id, display_name, bio, locale, time_zone, pronouns, phone, version, created_at, updated_at,
+                        avatar_id
                  FROM profiles WHERE user_id = ?1"
             ),
             [user],
@@ -54,7 +55,8 @@ impl ProfileRepository for Tables<'_, Owner> {
     fn list_between(&self, first: UserId, last: UserId) -> Result<Vec<Profile>> {
         self.fetch_all(
             sql!(
-                "SELECT user_id, display_name, bio, locale, time_zone, pronouns, phone, version, created_at, updated_at
+                "SELECT user_id, display_name, bio, locale, time_zone, pronouns, phone, version, created_at, updated_at,
+                        avatar_id
                  FROM profiles WHERE user_id BETWEEN ?1 AND ?2 ORDER BY user_id"
             ),
             (first, last),
@@ -72,7 +74,7 @@ impl ProfileRepository for Tables<'_, Owner> {
         self.execute(
             sql!(
                 "UPDATE profiles SET display_name = ?2, folded_name = ?3, bio = ?4, locale = ?5, time_zone = ?6,
-                                     pronouns = ?7, phone = ?8, version = ?9, updated_at = ?10
+                                     pronouns = ?7, phone = ?8, version = ?9, updated_at = ?10, avatar_id = ?11
                  WHERE user_id = ?1"
             ),
             (
@@ -86,6 +88,7 @@ impl ProfileRepository for Tables<'_, Owner> {
                 &p.phone,
                 p.version,
                 p.updated_at,
+                p.avatar_id,
             ),
         )
         .map(drop)
@@ -147,6 +150,12 @@ impl ProfileRepository for Tables<'_, Owner> {
         insert_words(self, user, &words)
     }
 
+    fn list_avatars(&self) -> Result<Vec<(UserId, AvatarId)>> {
+        self.fetch_all(sql!("SELECT user_id, avatar_id FROM profiles WHERE avatar_id IS NOT NULL"), [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
     fn list_ids(&self) -> Result<Vec<UserId>> {
         self.fetch_all(sql!("SELECT user_id FROM profiles ORDER BY user_id"), [], |row| row.get(0))
     }
@@ -192,5 +201,6 @@ fn profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
         version: row.get(7)?,
         created_at: row.get(8)?,
         updated_at: row.get(9)?,
+        avatar_id: row.get(10)?,
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::pack::{read_sha256, sha256, sha256_path};
 use super::unpack::{Identities, Wrapping, has_companions, must_be_whole, unpack, wrapping_of};
-use super::{Count, Scratch, must_have_room};
+use super::{Count, Outside, Scratch, must_have_room};
 use crate::platform::clock::{Clock, Time};
 use crate::platform::db::{self, Schema};
 use crate::platform::error::{Error, Result};
@@ -31,11 +31,13 @@ pub struct Contents {
     pub pending: Vec<String>,
     /// None where it is of an older schema.
     pub people: Option<i64>,
+    /// What belongs to it and lies elsewhere.
+    pub outside: Vec<Outside>,
     pub rows: BTreeMap<String, i64>,
 }
 
 /// Checks the backup `file` as a restore would, and says what is in it; it is only read. What has to be unpacked for
-/// that is for a moment in the folder `room`. `count` counts the people.
+/// that is for a moment in the folder `room`. `count` looks into it.
 ///
 /// # Errors
 /// If it could not be restored, with the reason.
@@ -66,14 +68,28 @@ pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Pat
     if let Some(stamp) = &stamp {
         must_agree(file, &stamp.rows, &rows)?;
     }
-    let people = match pending.is_empty() {
+    let counted = match pending.is_empty() {
         true => Some(db::read_file(&plain, schema, &Clock::system(), "inspect", count)?),
         false => None,
     };
+    let (people, outside) = counted.map(|it| (it.people, it.outside)).unzip();
+    let outside = outside.unwrap_or_default();
     let schema_version = db::schema_version(&plain)?;
     let (made_at, program) = stamp.map(|stamp| (stamp.made_at, stamp.program)).unzip();
     let file = file.to_owned();
-    Ok(Contents { file, bytes, wrapping, sha256_matches, made_at, program, schema_version, pending, people, rows })
+    Ok(Contents {
+        file,
+        bytes,
+        wrapping,
+        sha256_matches,
+        made_at,
+        program,
+        schema_version,
+        pending,
+        people,
+        outside,
+        rows,
+    })
 }
 
 fn check_sha256(file: &Path) -> Result<Option<bool>> {

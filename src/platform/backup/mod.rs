@@ -38,8 +38,24 @@ use super::db::{self, Database, Folder, Schema, Snapshot};
 use super::error::{Error, Result};
 use super::files;
 
-/// Counts the people in a database.
-pub type Count = fn(&Snapshot<'_>) -> Result<i64>;
+/// What a database is asked before it is called a backup.
+pub type Count = fn(&Snapshot<'_>) -> Result<Counted>;
+
+/// What is in a database, and what belongs to it and is not.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    pub people: i64,
+    pub outside: Vec<Outside>,
+}
+
+/// Contents that lie outside of the database, so that no backup has them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Outside {
+    /// `s3://bucket/prefix`
+    pub place: String,
+    pub contents: i64,
+    pub bytes: u64,
+}
 
 /// A backup as it lies on the disk.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -51,6 +67,8 @@ pub struct Backup {
     pub schema_version: i32,
     /// What is asked of it; none where it is of an older schema.
     pub people: Option<i64>,
+    /// What belongs to it and lies elsewhere.
+    pub outside: Vec<Outside>,
     #[serde(flatten)]
     pub wrapping: Wrapping,
     /// Of the file, in hex; it stands beside it too.
@@ -149,10 +167,12 @@ pub fn make(source: Unit<'_>, order: &Order<'_>) -> Result<Backup> {
         true => order.to.join(Name { at: made_at, schema_version, wrapping }.to_string()),
         false => order.to.to_owned(),
     };
-    let people = match schema_version == schema.version() {
+    let counted = match schema_version == schema.version() {
         true => Some(db::read_file(&plain.path, schema, clock, "backup", order.count)?),
         false => None,
     };
+    let (people, outside) = counted.map(|it| (it.people, it.outside)).unzip();
+    let outside = outside.unwrap_or_default();
     (order.examine)(&plain.path, &target)?;
     let checked_at = Instant::now();
     let mut seconds = Seconds {
@@ -162,7 +182,7 @@ pub fn make(source: Unit<'_>, order: &Order<'_>) -> Result<Backup> {
     };
     let (bytes, sha256) = keep(plain, &target, order)?;
     seconds.packing = checked_at.elapsed().as_secs_f64();
-    Ok(Backup { path: target, bytes, made_at, schema_version, people, wrapping, sha256, seconds })
+    Ok(Backup { path: target, bytes, made_at, schema_version, people, outside, wrapping, sha256, seconds })
 }
 
 impl<'u> Unit<'u> {

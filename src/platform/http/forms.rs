@@ -103,6 +103,11 @@ pub fn sentence(text: &str) -> String {
     text
 }
 
+/// What stands for a person without a picture.
+pub fn initial(name: &str) -> String {
+    name.chars().find(|c| c.is_alphanumeric()).into_iter().flat_map(char::to_uppercase).collect()
+}
+
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()

@@ -22,7 +22,7 @@ mod upload;
 
 pub use connections::{Drained, ListenerStats};
 pub use events::events;
-pub use forms::{Refusal, label_of, sentence};
+pub use forms::{Refusal, initial, label_of, sentence};
 pub use idempotency::{Call, Saved, erase, replayed, sweep, write};
 pub use listener::{Leave, Limits, Peer, raise_file_limit, serve as listen};
 pub use lists::{Cursor, Limit};

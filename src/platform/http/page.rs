@@ -46,6 +46,8 @@ impl NavItem {
 #[derive(Debug, Clone)]
 pub struct Viewer {
     pub name: String,
+    /// Where their picture is.
+    pub picture: Option<String>,
     pub is_staff: bool,
     pub is_owner: bool,
 }
@@ -57,6 +59,12 @@ pub struct Nav {
     /// What only owners see.
     pub owners: Vec<NavItem>,
     pub modules: Vec<NavItem>,
+}
+
+impl Nav {
+    fn has_modules(&self, viewer: &Viewer) -> bool {
+        self.modules.iter().any(|item| viewer.is_staff || item.for_members)
+    }
 }
 
 #[derive(Template)]
@@ -177,7 +185,7 @@ fn fnv1a(text: &str) -> u64 {
 }
 
 impl Viewer {
-    pub fn new(name: String, who: &Principal) -> Self {
-        Viewer { name, is_staff: who.is_staff(), is_owner: who.is_owner() }
+    pub fn new(name: String, picture: Option<String>, who: &Principal) -> Self {
+        Viewer { name, picture, is_staff: who.is_staff(), is_owner: who.is_owner() }
     }
 }

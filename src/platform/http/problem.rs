@@ -77,13 +77,18 @@ impl From<&Error> for Problem {
             Error::Lost(_) => (S::SERVICE_UNAVAILABLE, "not-saved", "Not saved"),
             Error::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "The disk is full"),
             Error::Uncertain => (S::SERVICE_UNAVAILABLE, "outcome-unknown", "Outcome unknown"),
+            Error::Unreachable(_) => (S::SERVICE_UNAVAILABLE, "unreachable", "Out of reach just now"),
             Error::Boundary(_) | Error::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal", "Something went wrong"),
         };
-        let detail = if status == S::INTERNAL_SERVER_ERROR {
-            // The text is for the log: it may name files, tables and SQL.
-            "a fault of ours; it is in the log under this request's id".to_owned()
-        } else {
-            error.to_string()
+        // The text of these is for the log: it may name files, tables, SQL and buckets.
+        let detail = match error {
+            Error::Boundary(_) | Error::Internal(_) => {
+                "a fault of ours; it is in the log under this request's id".to_owned()
+            }
+            Error::Unreachable(_) => {
+                "it lies at a place that can't be reached just now; nothing is lost, try again later".to_owned()
+            }
+            other => other.to_string(),
         };
         let mut problem = Problem::new(status, kind, title, detail);
         problem.errors = match error {
@@ -105,6 +110,9 @@ pub fn error_response(error: &Error) -> Response {
         }
         Error::Overloaded(_) | Error::Lost(_) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
+        }
+        Error::Unreachable(_) => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(30));
         }
         Error::Unauthenticated(_) => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

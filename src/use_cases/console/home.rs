@@ -2,19 +2,25 @@
 
 use askama::Template;
 use serde::Deserialize;
+use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::person::ProfileForm;
 use super::{App, done, read, restore};
+use crate::modules::media::{Item, State};
+use crate::modules::profiles::{Profile, ProfileChange};
 use crate::modules::users::{Email, User};
 use crate::platform::auth::{Kind, SessionId};
 use crate::platform::backup;
 use crate::platform::clock::Time;
+use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Refusal, Request, answers, cookies, page};
+use crate::platform::http::page::LIVE_PATH;
+use crate::platform::http::{Refusal, Request, Saved, answers, cookies, page};
 use crate::use_cases::change_password::ChangePassword;
 use crate::use_cases::{
-    Person, change_password as change_password_case, close_account, confirm_address, export_person, profile, sessions,
+    Person, avatar, change_password as change_password_case, close_account, confirm_address, export_person, profile,
+    sessions,
 };
 
 #[derive(Template)]
@@ -26,12 +32,47 @@ struct Home {
     proven: Option<Option<Time>>,
     done: Option<&'static str>,
     profile: ProfileForm,
-    profile_refused: Refusal,
-    password_refused: Refusal,
+    picture: Picture,
+    refused: Refused,
     /// For owners: why the replica does not keep up.
     replica_trouble: Option<String>,
     /// For owners: a restore that failed.
     trouble: Option<restore::Last>,
+}
+
+/// Why one of the page's forms was not taken.
+#[derive(Default)]
+struct Refused {
+    profile: Refusal,
+    password: Refusal,
+    picture: Refusal,
+}
+
+impl Refused {
+    fn of(&self) -> [&Refusal; 3] {
+        [&self.profile, &self.password, &self.picture]
+    }
+}
+
+/// Pictures to choose from, at most.
+const CHOICES: u32 = 8;
+
+/// A person's picture, and what they could take instead.
+struct Picture {
+    address: Option<String>,
+    /// What has become of the file.
+    item: Option<Item>,
+    choices: Vec<Item>,
+}
+
+impl Picture {
+    fn of(app: &App, snapshot: &Snapshot<'_>, profile: &Profile) -> Result<Picture> {
+        let item = avatar::item(app, snapshot, profile)?;
+        let mut choices = app.media.pictures(snapshot, profile.user_id, CHOICES + 1)?;
+        choices.retain(|choice| item.as_ref().is_none_or(|item| item.id != choice.id));
+        choices.truncate(CHOICES as usize);
+        Ok(Picture { address: avatar::address(&app.media, snapshot, profile)?, item, choices })
+    }
 }
 
 struct SessionRow {
@@ -52,20 +93,15 @@ struct CloseAccount<'a> {
 
 /// `GET /`
 pub(super) async fn show(app: App, request: Request) -> Result<Response> {
-    home(&app, &request, None, Refusal::default(), Refusal::default()).await
+    home(&app, &request, None, Refused::default()).await
 }
 
 /// The page, with what was typed where the profile was refused.
-async fn home(
-    app: &App,
-    request: &Request,
-    typed: Option<ProfileForm>,
-    profile_refused: Refusal,
-    password_refused: Refusal,
-) -> Result<Response> {
-    let (viewer, (person, sessions, proven, replica_trouble, trouble)) =
+async fn home(app: &App, request: &Request, typed: Option<ProfileForm>, refused: Refused) -> Result<Response> {
+    let (viewer, (person, picture, sessions, proven, replica_trouble, trouble)) =
         read(app, "home", request, |app, snapshot, who| {
             let person = app.person(snapshot, who.user)?;
+            let picture = Picture::of(app, snapshot, &person.profile)?;
             let row = |session: crate::platform::auth::Session| SessionRow {
                 current: session.id == who.session,
                 id: session.id,
@@ -78,16 +114,15 @@ async fn home(
             let proven = who.is_owner().then(proven).transpose()?;
             let replica = app.platform.replica.get().filter(|_| who.is_owner());
             let replica_trouble = replica.and_then(|replica| replica.report().state.trouble());
-            Ok((person, sessions, proven, replica_trouble, restore::trouble(app, snapshot, who)?))
+            Ok((person, picture, sessions, proven, replica_trouble, restore::trouble(app, snapshot, who)?))
         })
         .await?;
-    let status = if profile_refused.is_none() { password_refused.status() } else { profile_refused.status() };
+    let status = refused.of().into_iter().find(|it| !it.is_none()).map_or(StatusCode::OK, Refusal::status);
     let profile = typed.unwrap_or_else(|| ProfileForm::of(&person.profile));
     let done = done(&request.head);
-    let content =
-        Home { person, sessions, proven, done, profile, profile_refused, password_refused, replica_trouble, trouble };
+    let content = Home { person, sessions, proven, done, profile, picture, refused, replica_trouble, trouble };
     let response = page::console(status, &request.head, &app.platform.nav, &viewer, "Home", &content)?;
-    Ok(content.password_refused.stamp(content.profile_refused.stamp(response)))
+    Ok(content.refused.of().into_iter().fold(response, |response, refused| refused.stamp(response)))
 }
 
 /// `POST /me/profile`
@@ -98,7 +133,10 @@ pub(super) async fn edit_profile(app: App, mut request: Request) -> Result<Respo
         profile::edit_profile(&app, request.caller(&who), who.user, form.change(), Some(form.if_match())).await;
     match edited {
         Ok(_) => answers::see_other("/?done=profile-saved"),
-        Err(error) => home(&app, &request, Some(form), Refusal::of(error)?, Refusal::default()).await,
+        Err(error) => {
+            let refused = Refused { profile: Refusal::of(error)?, ..Refused::default() };
+            home(&app, &request, Some(form), refused).await
+        }
     }
 }
 
@@ -108,7 +146,45 @@ pub(super) async fn change_password(app: App, mut request: Request) -> Result<Re
     let form: ChangePassword = request.form().await?;
     match change_password_case::change_password(&app, request.caller(&who), who, form).await {
         Ok(()) => answers::see_other("/?done=password-changed"),
-        Err(error) => home(&app, &request, None, Refusal::default(), Refusal::of(error)?).await,
+        Err(error) => {
+            let refused = Refused { password: Refusal::of(error)?, ..Refused::default() };
+            home(&app, &request, None, refused).await
+        }
+    }
+}
+
+/// `POST /me/picture`: a form with one file.
+pub(super) async fn upload_picture(app: App, mut request: Request) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    match avatar::upload(&app, &who, &mut request).await.and_then(Saved::fresh) {
+        Ok(_) => answers::see_other("/?done=picture-changed#picture"),
+        Err(error) => {
+            let refused = Refused { picture: Refusal::of(error)?, ..Refused::default() };
+            home(&app, &request, None, refused).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    /// Empty for none.
+    avatar_id: String,
+}
+
+/// `POST /me/picture/choice`
+pub(super) async fn choose_picture(app: App, mut request: Request) -> Result<Response> {
+    let who = app.platform.principal(&request).await?;
+    let Choice { avatar_id } = request.form().await?;
+    let done = if avatar_id.is_empty() { "picture-removed" } else { "picture-changed" };
+    let avatar_id = Some(Some(avatar_id).filter(|id| !id.is_empty()));
+    let change = ProfileChange { avatar_id, ..ProfileChange::default() };
+    match profile::edit_profile(&app, request.caller(&who), who.user, change, None).await {
+        Ok(_) => answers::see_other(&format!("/?done={done}#picture")),
+        Err(error) => {
+            let refused = Refused { picture: Refusal::of(error)?.only(&[]), ..Refused::default() };
+            home(&app, &request, None, refused).await
+        }
     }
 }
 

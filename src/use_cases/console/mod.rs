@@ -22,6 +22,7 @@ use utoipa::openapi::OpenApi;
 use warp::path as at;
 
 use super::App;
+use super::avatar;
 use super::module_map::ModuleMap;
 use crate::platform::auth::Principal;
 use crate::platform::db::Snapshot;
@@ -59,6 +60,8 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> O
         on(app).get(home::show).at(warp::path::end()),
         on(app).get(home::show).post(home::edit_profile).at(at!("me" / "profile")),
         on(app).get(home::show).post(home::change_password).at(at!("me" / "password")),
+        on(app).get(home::show).post(home::upload_picture).at(at!("me" / "picture")),
+        on(app).get(home::show).post(home::choose_picture).at(at!("me" / "picture" / "choice")),
         on(app).post(home::mail_address_link).at(at!("me" / "address-link")),
         on(app).post(home::end_session).at(at!("me" / "sessions" / String / "end")),
         on(app).post(home::end_other_sessions).at(at!("me" / "sessions" / "end-others")),
@@ -67,6 +70,7 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> O
         on(app).get(people::list).at(at!("people")),
         on(app).get(people::show_add).post(people::add).at(at!("people" / "add")),
         on(app).get(person::show).post(person::change).at(at!("people" / String)),
+        on(app).get(avatar::get).at(at!("people" / String / "avatar")),
         on(app).get(person::show_edit).post(person::edit).at(at!("people" / String / "edit")),
         on(app).get(person::show).post(person::password_link).at(at!("people" / String / "password-link")),
         on(app).get(person::export).at(at!("people" / String / "export")),
@@ -130,7 +134,7 @@ async fn is_signed_in<P>(app: &App, request: &Request<P>) -> Result<bool> {
 }
 
 /// What the page before has done, named by `?done=…` in the address.
-const DONE: [(&str, &str); 28] = [
+const DONE: [(&str, &str); 30] = [
     ("added", "The person is added. They can’t sign in yet: create a password link and send it to them."),
     ("address-confirmed", "Thank you: the address is confirmed."),
     ("address-link-mailed", "A mail with a link is on its way to you."),
@@ -150,6 +154,8 @@ const DONE: [(&str, &str); 28] = [
     ("outbox-released", "What waited goes out."),
     ("password-changed", "Your password is changed."),
     ("password-set", "Your password is set. Sign in with it now."),
+    ("picture-changed", "This is your picture now."),
+    ("picture-removed", "You have no picture any more. The file is still among your media."),
     ("profile-saved", "The profile is saved."),
     ("restored", "The backup is restored. Everyone has been signed out: sign in again."),
     ("role-changed", "The role is changed."),

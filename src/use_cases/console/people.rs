@@ -11,6 +11,7 @@ use crate::platform::http::{Cursor, Limit, Refusal, Request, Saved, answers};
 use crate::platform::ids;
 use crate::use_cases::Person;
 use crate::use_cases::add_person::{AddPerson, add_person};
+use crate::use_cases::avatar;
 use crate::use_cases::people::{PeopleQuery, find_people};
 
 /// People on one page.
@@ -19,7 +20,8 @@ const PAGE: u32 = 50;
 #[derive(Template)]
 #[template(path = "use_cases/console/templates/people.html", config = "src/askama.toml")]
 struct People {
-    people: Vec<Person>,
+    /// Each with where their picture is.
+    people: Vec<(Person, Option<String>)>,
     q: String,
     /// The first page's address, on any other.
     first: Option<String>,
@@ -58,7 +60,12 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response> {
         let query = PeopleQuery { limit: Limit(PAGE), cursor, q: q.clone() };
         let found = find_people(app, snapshot, who, &query)?;
         let next = found.next_cursor.map(|cursor| path(Some(cursor.text())));
-        Ok(People { people: found.items, first, next, done, q })
+        let with_picture = |person: Person| {
+            let picture = avatar::address(&app.media, snapshot, &person.profile)?;
+            Ok((person, picture))
+        };
+        let people = found.items.into_iter().map(with_picture).collect::<Result<_>>()?;
+        Ok(People { people, first, next, done, q })
     })
     .await?;
     app.platform.show(&request.head, &viewer, "People", &Refusal::default(), &content)

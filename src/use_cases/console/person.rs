@@ -18,6 +18,7 @@ use crate::platform::error::Result;
 use crate::platform::http::{Refusal, Request, Saved, answers, label_of, page};
 use crate::platform::ids::UserId;
 use crate::platform::mail::{self, Mail};
+use crate::use_cases::avatar;
 use crate::use_cases::change_person::{ChangePerson, change_person};
 use crate::use_cases::close_account::close_account;
 use crate::use_cases::password_link::{PasswordLink, issue_link};
@@ -40,6 +41,7 @@ struct PersonPage<'a> {
 /// What the page shows, read in one snapshot.
 struct Facts {
     person: Person,
+    picture: Option<String>,
     has_password: bool,
     /// The last mail to them.
     mail: Option<Mail>,
@@ -97,6 +99,7 @@ impl ProfileForm {
             time_zone: field(&self.time_zone),
             pronouns: field(&self.pronouns),
             phone: field(&self.phone),
+            avatar_id: None,
         }
     }
 
@@ -150,6 +153,7 @@ fn facts(app: &App, snapshot: &Snapshot<'_>, who: &Principal, id: Result<UserId>
     let person = app.person(snapshot, id)?;
     let entries = audit::list(snapshot, Some(SubjectId::from_uuid(id.uuid())), None, RECENT)?;
     Ok(Facts {
+        picture: avatar::address(&app.media, snapshot, &person.profile)?,
         mail: mail::last_to(snapshot, id)?,
         has_password: app.platform.auth.has_password(snapshot, id)?,
         sessions: app.platform.auth.sessions(snapshot, id)?.len(),
