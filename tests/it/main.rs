@@ -40,5 +40,6 @@ mod sign_up;
 mod soak;
 mod start;
 mod support;
+mod tus_clients;
 mod worker_process;
 mod workers;
