@@ -20,6 +20,7 @@ mod logs;
 mod mail;
 mod meanwhile;
 mod media;
+mod media_faults;
 mod media_places;
 mod metrics;
 mod new_module;
