@@ -5,6 +5,7 @@
 mod backup;
 mod jobs;
 mod load;
+mod media;
 mod process;
 mod replica;
 mod unit;
@@ -39,7 +40,7 @@ fn main() {
     let long = arguments.iter().any(|arg| arg == "--long");
     let only = arguments.iter().find(|arg| !arg.starts_with('-'));
     let mut table = Table::default();
-    let parts: [(&str, Part); 10] = [
+    let parts: [(&str, Part); 11] = [
         ("writes", writes),
         ("durability", durability),
         ("reads", reads),
@@ -50,6 +51,7 @@ fn main() {
         ("backup", backup::backup),
         ("replica", replica::replica),
         ("jobs", jobs::jobs),
+        ("media", media::media),
     ];
     for (name, part) in parts {
         if only.is_none_or(|only| only == name) {
