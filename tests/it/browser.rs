@@ -481,3 +481,78 @@ async fn an_owner_uploads_a_backup_and_restores_it() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn files_are_dropped_paused_resumed_and_looked_at() {
+    let app = TestApp::start_with(&["--media-max-size", "20 MiB"]).await;
+    app.sign_up("ann@example.org").await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    let kept = tempfile::tempdir().unwrap();
+    let (one, two) = (kept.path().join("one.gif"), kept.path().join(format!("{LONG_NAME}.txt")));
+    std::fs::write(&one, crate::avatars::GIF).unwrap();
+    std::fs::write(&two, "words").unwrap();
+    in_browser(&app.origin, &[], |browser| async move {
+        browser.sign_in("ann@example.org", PASSWORD).await;
+        browser.follow("Media").await;
+        browser.see("No files yet").await;
+        browser.pictures("media-empty").await;
+        let drop = async |name: &str, bytes: usize| {
+            let script = "const files = new DataTransfer();
+                files.items.add(new File([new Uint8Array(arguments[1]).fill(7)], arguments[0]));
+                const drop = new DragEvent('drop', { dataTransfer: files, cancelable: true });
+                document.getElementById('uploads').dispatchEvent(drop);";
+            browser.client.execute(script, vec![json!(name), json!(bytes)]).await.unwrap();
+        };
+        let click = async |button: &str| {
+            let button = format!("//button[normalize-space()='{button}']");
+            browser.find(Locator::XPath(&button)).await.click().await.unwrap();
+        };
+
+        // Slow enough to be seen, and stopped on its way.
+        let slow = |bytes_a_second: i64| {
+            json!({ "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second })
+        };
+        browser.devtools("Network.emulateNetworkConditions", slow(1_500_000)).await;
+        drop("film.bin", 9_000_000).await;
+        browser.find(Locator::XPath("//progress[@value > 500000]")).await;
+        click("Pause").await;
+        browser.see("Paused").await;
+        browser.pictures("media-paused").await;
+        let shown = "return document.querySelector('.transfer .progress').value";
+        let at = browser.client.execute(shown, vec![]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(browser.client.execute(shown, vec![]).await.unwrap(), at, "it is paused");
+        browser.devtools("Network.emulateNetworkConditions", slow(-1)).await;
+        click("Resume").await;
+        browser.see("film.bin 8.6 MiB").await;
+
+        // More than one at once, and what is refused.
+        let paths = format!("{}\n{}", one.display(), two.display());
+        browser.find(Locator::Id("file")).await.send_keys(&paths).await.unwrap();
+        click("Upload").await;
+        browser.find(Locator::Css(".tile-picture img")).await;
+        drop("large.bin", 21 << 20).await;
+        drop("empty.bin", 0).await;
+        browser.see("The file is too large.").await;
+        browser.see("The file is empty.").await;
+        browser.pictures("media").await;
+        browser.leave_by("//a[contains(., 'one.gif')]").await;
+        browser.see("Nowhere").await;
+        browser.pictures("media-item").await;
+        browser.press("Make a link").await;
+        browser.see("Whoever has it sees the file").await;
+
+        // One's own picture.
+        browser.follow("Home").await;
+        browser.leave_by("//button[@name='avatar_id']").await;
+        browser.see("This is your picture now.").await;
+        browser.find(Locator::Css(".masthead img.face")).await;
+        browser.pictures("home-picture").await;
+    })
+    .await;
+
+    let people = app.ask("GET /api/people", &owner, Value::Null).await;
+    let ann =
+        people.body["items"].as_array().unwrap().iter().find(|it| it["user"]["email"] == "ann@example.org").unwrap();
+    assert!(on_path("chromium").is_none() || ann["profile"]["avatar_id"].is_string(), "{ann}");
+}

@@ -435,7 +435,7 @@ impl Module for Media {
         });
         let mut kinds = making::kinds(self, platform.media.is_outside);
         kinds.push(sweep.slots(1).every("*/5 * * * *"));
-        kinds.extend(platform.media_place.clone().map(moving::kind));
+        kinds.push(moving::kind(platform.media_place.clone()));
         kinds
     }
 

@@ -42,16 +42,18 @@ pub(super) fn soon(work: &UnitOfWork<'_>) -> Result<()> {
     jobs::enqueue_with(work, &Settle, order).map(drop)
 }
 
-/// The job that moves what has arrived to `place`.
-pub(super) fn kind(place: Arc<str>) -> Kind {
+/// The job that moves what has arrived to `place`; nowhere where there is none any more.
+pub(super) fn kind(place: Option<Arc<str>>) -> Kind {
+    let is_outside = place.is_some();
     let settle = move |run: &Run, _: Settle| {
+        let Some(place) = &place else { return Ok(Record::nothing()) };
         let (mut after, mut wrong) = (None, None);
         while let Some(kept) =
             run.database.read_blocking("media_move", |snapshot| snapshot.tables(Owner(())).find_kept_here(after))?
         {
             run.progress(0)?;
             after = Some(kept.stored.id);
-            match move_one(&run.database, &kept, Some(&place)) {
+            match move_one(&run.database, &kept, Some(place)) {
                 Ok(_) => {}
                 Err(error @ Error::Unreachable(_)) => return Err(error.into()),
                 // One that can't be moved holds up no other.
@@ -60,7 +62,8 @@ pub(super) fn kind(place: Arc<str>) -> Kind {
         }
         wrong.map_or(Ok(Record::nothing()), Err)
     };
-    Kind::new(settle).slots(1).longest_run(LONGEST_RUN).every("*/5 * * * *")
+    let kind = Kind::new(settle).slots(1).longest_run(LONGEST_RUN);
+    if is_outside { kind.every("*/5 * * * *") } else { kind }
 }
 
 impl Media {

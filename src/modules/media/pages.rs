@@ -8,6 +8,7 @@ use warp::reply::Response;
 use super::api::{self, Link, ListQuery, NewLink};
 use super::model::{Item, ItemChange, ItemId, Processing, State, processing_of};
 use super::{Room, SIGNAL};
+use crate::platform::bytes::Bytes;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::page::LIVE_PATH;
 use crate::platform::http::{self, Cursor, Refusal, Request, Routes, Saved, answers, on};
@@ -228,12 +229,7 @@ fn duration(ms: &u64) -> String {
     }
 }
 
-/// A size for people: `12.3 MB`.
+/// A size for people, as the settings write it: `12.3 MiB`.
 fn size(bytes: &u64) -> String {
-    match *bytes {
-        0..1_000 => format!("{bytes} B"),
-        bytes @ 1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        bytes @ 1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        bytes => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
+    Bytes(*bytes).to_string()
 }

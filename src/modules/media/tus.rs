@@ -223,7 +223,7 @@ async fn take(room: &Room, caller: Caller, upload: Upload, request: &mut Request
         let detail = format!("the upload is at byte {received}, and these bytes begin at {offset}");
         return Err(Error::Conflict { field: None, detail });
     }
-    if received == length && request.announced() == Some(0) {
+    if received == length && request.announced().is_none_or(|bytes| bytes == 0) {
         // All of it is there, and may lie elsewhere by now.
         return where_it_is(answers::no_content(), received, None, upload.expires_at);
     }
