@@ -238,3 +238,54 @@ async fn a_worker_that_the_server_does_not_know_says_so_and_ends() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("https://"));
 }
+
+#[tokio::test]
+async fn where_a_kind_runs_changes_without_a_restart_and_loses_no_job() {
+    let app = TestApp::start_with(&LEASE).await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    let place = async |place: &str| {
+        let placed = app.ask("PATCH /api/job-kinds/media.image", &owner, json!({ "place": place })).await;
+        assert_eq!(placed.status, 200, "{}", placed.text);
+    };
+    let upload = async |number: usize| {
+        for _ in 0..number {
+            assert_eq!(app.upload(&owner, "a.gif", crate::avatars::GIF.to_vec()).await.status, 201);
+        }
+    };
+    let states = async || {
+        let items = app.ask("GET /api/media?limit=100", &owner, Value::Null).await.body["items"].clone();
+        let items = items.as_array().unwrap().iter();
+        items.map(|item| item["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let until_ready = async |number: usize| {
+        let start = Instant::now();
+        while states().await != vec!["ready"; number] {
+            assert!(start.elapsed() < Duration::from_secs(60), "{:?}", states().await);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    };
+    let last_by = async || {
+        let jobs = app.ask("GET /api/jobs?kind=media.image&limit=1", &owner, Value::Null).await;
+        jobs.body["items"][0]["worker"].as_str().unwrap().to_owned()
+    };
+
+    place("workers").await;
+    upload(3).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(states().await, vec!["processing"; 3], "there is no worker yet");
+    let _worker = Worker::start(&app, &owner, "one", &app.origin).await;
+    until_ready(3).await;
+    assert_eq!(last_by().await, "one");
+    place("here").await;
+    upload(3).await;
+    until_ready(6).await;
+    assert_eq!(last_by().await, "here");
+    for n in 0..20 {
+        place(["workers", "here", "anywhere"][n % 3]).await;
+        upload(2).await;
+    }
+    until_ready(46).await;
+    let jobs = app.ask("GET /api/jobs?kind=media.image&limit=100", &owner, Value::Null).await.body["items"].clone();
+    let done = jobs.as_array().unwrap().iter().filter(|job| job["state"] == "done" && job["attempt"] == 1);
+    assert_eq!(done.count(), 46, "each ran once: {jobs}");
+}
