@@ -5,8 +5,11 @@ mod issuing;
 mod model;
 mod repository;
 mod revenue;
+#[cfg(test)]
+mod samples;
 mod sqlite;
 pub mod totals;
+pub mod ubl;
 
 pub(super) use issuing::not_now;
 pub use model::{Draft, Invoice, InvoiceId, Issued, OwnLine, State};
