@@ -3,6 +3,7 @@
 pub mod document;
 mod issuing;
 mod model;
+pub mod pdf;
 mod repository;
 mod revenue;
 #[cfg(test)]
