@@ -16,6 +16,7 @@ pub mod http;
 pub mod ids;
 pub mod jobs;
 pub mod mail;
+pub mod metering;
 pub mod module;
 pub mod money;
 pub mod objects;

@@ -9,9 +9,9 @@ use tracing_subscriber::EnvFilter;
 use warp::reply::Response;
 
 use super::Platform;
-use super::db;
 use super::error::{Error, Result};
 use super::http::{self, Request, Routes, answers, on};
+use super::metering;
 
 /// Prometheus' text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,10 +51,11 @@ pub fn upkeep() {
 /// All figures, in Prometheus' text format.
 pub fn render(platform: &Platform) -> String {
     let Platform { database, connections, .. } = platform;
-    for (module, meter) in db::meters() {
-        metrics::counter!("ashlar_sqlite_statements_total", "module" => module).absolute(meter.statements());
-        metrics::counter!("ashlar_sqlite_rows_total", "module" => module).absolute(meter.rows_total());
-        metrics::gauge!("ashlar_sqlite_seconds_total", "module" => module).set(meter.seconds());
+    for room in metering::rooms().into_iter().filter(|room| room.statements() > 0) {
+        let module = room.name;
+        metrics::counter!("ashlar_sqlite_statements_total", "module" => module).absolute(room.statements());
+        metrics::counter!("ashlar_sqlite_rows_total", "module" => module).absolute(room.rows());
+        metrics::gauge!("ashlar_sqlite_seconds_total", "module" => module).set(room.sql().as_secs_f64());
     }
     metrics::gauge!("ashlar_connections_open").set(connections.open.load(Relaxed) as f64);
     let totals = [

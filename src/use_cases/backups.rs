@@ -22,6 +22,7 @@ use crate::platform::clock::Time;
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{self, Call, Request, Saved, answers};
+use crate::platform::metering::{self, Ticket};
 use crate::platform::replica::{self, Until};
 
 /// The clock is looked at so often, at least.
@@ -228,7 +229,8 @@ fn make(app: &App, turn: &Turn) -> Result<BackupFile> {
             false => Ok(()),
         },
     };
-    let made = backup::make(Unit::Open(database), &order)?;
+    let ticket = Ticket::here().or_background("backup");
+    let made = metering::long(ticket, || backup::make(Unit::Open(database), &order))?;
     app.backups.note_failure(None);
     gauge(made.made_at);
     Ok(listed(made))

@@ -19,6 +19,7 @@ use super::model::{ContentId, Stored};
 use super::repository::MediaRepository;
 use crate::platform::db::{Database, Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
+use crate::platform::metering;
 use crate::platform::objects;
 
 /// Bytes of a piece.
@@ -168,7 +169,8 @@ pub(super) async fn open(
         None => stream(database.clone(), stored.id, from, to).boxed(),
         Some(place) => objects::at(place)?.open(&stored.id.to_string(), from..to).await?,
     };
-    Ok(SyncStream(Mutex::new(pieces)))
+    // Each piece is read for whoever asked for the first.
+    Ok(SyncStream(Mutex::new(metering::carried(pieces).boxed())))
 }
 
 /// The same for threads that may wait, from its beginning.

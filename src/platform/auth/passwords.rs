@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::platform::error::{Error, Result};
+use crate::platform::metering::{self, Ticket};
 
 const MIN_CHARS: usize = 12;
 const MAX_CHARS: usize = 256;
@@ -110,10 +111,11 @@ impl HashingPool {
         let _place =
             self.waiting.try_acquire().map_err(|_| Error::Overloaded("too many passwords are being checked"))?;
         let turn = self.turns.clone().acquire_owned().await.map_err(|e| Error::internal("waiting to hash", e))?;
+        let ticket = Ticket::here();
         // The turn goes with the work: a caller who leaves does not make room for one more.
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            work()
+            metering::long_in(metering::room("auth"), ticket, work)
         })
         .await
         .map_err(|e| Error::internal("hashing", e))?

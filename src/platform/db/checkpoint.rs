@@ -17,6 +17,7 @@ use super::changes::Changes;
 use super::connection::BUSY_TIMEOUT;
 use super::scope::{Scope, within};
 use crate::platform::error::{Error, Result};
+use crate::platform::metering::{self, Ticket};
 
 /// The WAL's length, in pages of 4 KiB, from which on it is checkpointed between groups.
 const WAL_PAGES: i32 = 4096;
@@ -176,11 +177,12 @@ fn waiting(connection: &Connection, patience: Duration, pragma: &str) -> Result<
 
 fn run(connection: &Connection, pragma: &str) -> Result<Report> {
     let start = Instant::now();
-    let report = within(Scope::Kernel, || {
+    let pragma = || {
         connection.query_row(pragma, [], |row| {
             Ok(Report { busy: row.get::<_, i32>(0)? != 0, length: row.get(1)?, moved: row.get(2)? })
         })
-    });
+    };
+    let report = metering::long(Ticket::of(metering::background("checkpoint")), || within(Scope::Kernel, pragma));
     metrics::histogram!("ashlar_checkpoint_seconds").record(start.elapsed());
     report.map_err(|e| Error::internal("checkpointing", e))
 }

@@ -15,6 +15,7 @@ use super::statement::Owner;
 use super::tables::{Running, Tables};
 use crate::platform::clock::{Clock, Time};
 use crate::platform::error::{Error, Result};
+use crate::platform::metering::{self, Action, Ticket};
 
 /// How long a request waits for a free connection.
 const CHECK_OUT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,16 +100,28 @@ impl Readers {
         F: FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let readers = self.clone();
-        tokio::task::spawn_blocking(move || readers.read_blocking(name, body))
+        let (readers, ticket) = (self.clone(), Ticket::here());
+        tokio::task::spawn_blocking(move || readers.read_for(ticket, name, body))
             .await
             .map_err(|e| Error::internal("reading", e))?
     }
 
     pub fn read_blocking<T>(&self, name: &'static str, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        let connection = self.pool.get().map_err(|_| Error::Overloaded("all connections to read are in use"))?;
-        begin(&connection).map_err(begin_failed)?;
-        finish(&connection, name, self.clock.now(), body)
+        self.read_for(Ticket::here(), name, body)
+    }
+
+    /// For whoever `ticket` names: a thread that was taken for this read is nobody's.
+    fn read_for<T>(
+        &self,
+        ticket: Ticket,
+        name: &'static str,
+        body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        metering::long(ticket.or_background(name), || {
+            let connection = self.pool.get().map_err(|_| Error::Overloaded("all connections to read are in use"))?;
+            begin(&connection).map_err(begin_failed)?;
+            finish(&connection, name, self.clock.now(), body)
+        })
     }
 }
 
@@ -141,7 +154,8 @@ fn finish<T>(
     now: Time,
     body: impl FnOnce(&Snapshot<'_>) -> Result<T>,
 ) -> Result<T> {
-    let read = caught(name, || body(&Snapshot::new(connection, name, now)));
+    let snapshot = Snapshot::new(connection, name, now);
+    let read = caught(name, || metering::touching(Action::Read, name, || body(&snapshot)));
     if let Err(error) = kernel(connection, "ROLLBACK") {
         tracing::error!(%error, "a read transaction could not be ended, and holds the WAL");
     }

@@ -7,11 +7,11 @@ use std::time::Instant;
 use rusqlite::{Connection, Params, Row};
 
 use super::fatal::Fatal;
-use super::meter::{self, Meter};
 use super::scope::{self, Scope};
 use super::statement::{Owner, Statement};
 
 use crate::platform::error::{Error, Result};
+use crate::platform::metering::{self, Room};
 
 /// What statements of one transaction share.
 pub(super) struct Running {
@@ -25,18 +25,18 @@ pub(super) struct Running {
 pub struct Tables<'w, O> {
     connection: &'w Connection,
     running: &'w Running,
-    meter: &'static Meter,
+    room: &'static Room,
     owner: PhantomData<O>,
 }
 
 impl<'w, O: Owner> Tables<'w, O> {
     pub(super) fn new(connection: &'w Connection, running: &'w Running) -> Self {
-        Tables { connection, running, meter: meter::of(O::NAME), owner: PhantomData }
+        Tables { connection, running, room: metering::room(O::NAME), owner: PhantomData }
     }
 
     /// Runs a statement and returns how many rows it changed; [`Error::Duplicate`] if a unique key is taken.
     pub fn execute(&self, statement: &'static Statement, params: impl Params) -> Result<usize> {
-        self.run(statement, |prepared| prepared.execute(params).inspect(|rows| self.meter.rows(*rows)))
+        self.run(statement, |prepared| prepared.execute(params).inspect(|rows| self.room.count_rows(*rows)))
     }
 
     /// The first row, if there is one.
@@ -49,7 +49,7 @@ impl<'w, O: Owner> Tables<'w, O> {
         self.run(statement, |prepared| {
             let mut rows = prepared.query(params)?;
             let found = rows.next()?.map(read).transpose()?;
-            self.meter.rows(usize::from(found.is_some()));
+            self.room.count_rows(usize::from(found.is_some()));
             Ok(found)
         })
     }
@@ -63,7 +63,7 @@ impl<'w, O: Owner> Tables<'w, O> {
     ) -> Result<Vec<T>> {
         self.run(statement, |prepared| {
             let all = prepared.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>()?;
-            self.meter.rows(all.len());
+            self.room.count_rows(all.len());
             Ok(all)
         })
     }
@@ -87,7 +87,7 @@ impl<'w, O: Owner> Tables<'w, O> {
         let start = Instant::now();
         let result =
             scope::within(Scope::Owner(O::NAME), || body(&mut self.connection.prepare_cached(statement.text)?));
-        self.meter.statement(start.elapsed());
+        self.room.statement(start.elapsed());
         result.map_err(|error| self.translate(statement, error))
     }
 

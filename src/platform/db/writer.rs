@@ -27,6 +27,7 @@ use crate::platform::actor::Actor;
 use crate::platform::clock::Clock;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, UserId};
+use crate::platform::metering::{self, Action, Ticket};
 
 /// Closures that may wait; past it the answer is 503 at once.
 const QUEUE_BOUND: usize = 4096;
@@ -98,6 +99,7 @@ trait Task: Send {
 struct Write<F, T> {
     name: &'static str,
     by: Actor,
+    ticket: Ticket,
     body: Option<F>,
     result: Option<Result<T>>,
     raised: Vec<&'static str>,
@@ -121,7 +123,8 @@ where
             person: Cell::new(None),
             raised: RefCell::default(),
         };
-        let result = caught(self.name, || body(&work));
+        let run = || metering::touching(Action::Write, self.name, || body(&work));
+        let result = metering::brief(self.ticket, || caught(self.name, run));
         let fatal = work.running().fatal.get();
         let good = result.is_ok();
         self.raised = if good { work.raised.take() } else { Vec::new() };
@@ -205,7 +208,8 @@ impl Writer {
         T: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Write { name, by, body: Some(body), result: None, raised: Vec::new(), reply });
+        let ticket = Ticket::here().or_background(name);
+        let task = Box::new(Write { name, by, ticket, body: Some(body), result: None, raised: Vec::new(), reply });
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.queue.try_send(Message::Task(task)).map_err(|refused| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -311,7 +315,7 @@ impl WriterThread {
         }
 
         let commit = Instant::now();
-        let outcome = outcome.and_then(|()| self.commit());
+        let outcome = outcome.and_then(|()| metering::long(Ticket::of(metering::commits()), || self.commit()));
         metrics::histogram!("ashlar_commit_seconds").record(commit.elapsed());
         metrics::histogram!("ashlar_group_size").record(members.len() as f64);
         if let Err(fatal) = outcome {
@@ -321,6 +325,7 @@ impl WriterThread {
         for member in members {
             member.answer(outcome, &self.signals);
         }
+        metering::commits().ran(start.elapsed());
         stop
     }
 

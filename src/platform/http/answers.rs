@@ -11,6 +11,7 @@ use warp::reply::Response;
 
 use super::idempotency::Saved;
 use crate::platform::error::{Error, Result};
+use crate::platform::metering::{self, Ticket};
 
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Response> {
     let body = serde_json::to_vec(value).map_err(|e| Error::internal("writing an answer", e))?;
@@ -65,14 +66,16 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub fn pieces(
     content: impl Read + Send + 'static,
 ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static {
+    let ticket = Ticket::here();
     // A lock that nobody waits for makes it `Sync`, which warp asks for.
-    stream::try_unfold(Mutex::new(content), |content| async move {
-        let read = tokio::task::spawn_blocking(move || {
+    stream::try_unfold(Mutex::new(content), move |content| async move {
+        let read = move || {
             let mut content = content.into_inner().unwrap_or_else(PoisonError::into_inner);
             let mut piece = Vec::with_capacity(PIECE_BYTES);
             content.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
             Ok::<_, std::io::Error>((Bytes::from(piece), Mutex::new(content)))
-        });
+        };
+        let read = tokio::task::spawn_blocking(move || metering::long(ticket, read));
         let (piece, content) = read.await.map_err(std::io::Error::other)??;
         Ok((!piece.is_empty()).then_some((piece, content)))
     })

@@ -12,18 +12,61 @@ use warp::{Filter, Rejection};
 use super::problem::{Problem, error_response, problem_response};
 use super::request::{Body, Head, Request, body};
 use crate::platform::error::Result;
+use crate::platform::metering::{self, Account};
 
 /// Some addresses and what answers there. Boxed, or compile times explode.
 pub type Routes = BoxedFilter<(Response,)>;
 
 type Handler<P> = Arc<dyn Fn(Request<P>) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
+/// What stands in a path where its pattern has a variable.
+pub trait Parts {
+    /// The pattern of which `path` is one: `/api/people/{}` of `/api/people/42`. None where it can't be told, since a
+    /// variable is called like another part of the path: what somebody made up must never become the name of a route.
+    fn pattern(&self, path: &str) -> Option<String>;
+}
+
+impl Parts for () {
+    fn pattern(&self, path: &str) -> Option<String> {
+        Some(path.to_owned())
+    }
+}
+
+impl Parts for String {
+    fn pattern(&self, path: &str) -> Option<String> {
+        without(path, &[self])
+    }
+}
+
+impl Parts for (String, String) {
+    fn pattern(&self, path: &str) -> Option<String> {
+        without(path, &[&self.0, &self.1])
+    }
+}
+
+fn without(path: &str, parts: &[&String]) -> Option<String> {
+    let mut segments: Vec<&str> = path.split('/').collect();
+    for part in parts {
+        let mut alike = segments.iter_mut().filter(|segment| *segment == part);
+        let (Some(segment), None) = (alike.next(), alike.next()) else { return None };
+        *segment = "{}";
+    }
+    Some(segments.join("/"))
+}
+
 /// What one address does with each method.
 ///
 /// `on(&app).get(list).post(add).at(warp::path!("api" / "people"))`
 pub struct On<S, P> {
     state: S,
-    handlers: Vec<(Method, Handler<P>)>,
+    handlers: Vec<Answering<P>>,
+}
+
+struct Answering<P> {
+    method: Method,
+    handler: Handler<P>,
+    /// Who bears what it costs.
+    account: &'static Account,
 }
 
 pub fn on<S: Clone, P>(state: &S) -> On<S, P> {
@@ -33,7 +76,7 @@ pub fn on<S: Clone, P>(state: &S) -> On<S, P> {
 impl<S, P> On<S, P>
 where
     S: Clone + Send + Sync + 'static,
-    P: Send + 'static,
+    P: Parts + Send + 'static,
 {
     pub fn get<F: Future<Output = Result<Response>> + Send + 'static>(self, f: fn(S, Request<P>) -> F) -> Self {
         self.add(Method::GET, f)
@@ -65,23 +108,29 @@ where
         F: Future<Output = Result<Response>> + Send + 'static,
     {
         let state = self.state.clone();
-        self.handlers.push((
+        self.handlers.push(Answering {
             method,
-            Arc::new(move |request| {
+            handler: Arc::new(move |request| {
                 let answer = handler(state.clone(), request);
                 Box::pin(async move { answer.await.unwrap_or_else(|error| error_response(&error)) })
             }),
-        ));
+            // Named after its handler, since no pattern of an address can be had from its filter.
+            account: metering::route(std::any::type_name::<F>()),
+        });
         self
     }
 
     fn into_answer(self) -> impl Fn(Arc<Head>, Body, P) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone {
-        let handlers: Arc<[(Method, Handler<P>)]> = self.handlers.into();
+        let handlers: Arc<[Answering<P>]> = self.handlers.into();
         move |head, body, path| {
             // HEAD is GET; hyper leaves the body out.
             let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
-            match handlers.iter().find(|(known, _)| known == method) {
-                Some((_, handler)) => handler(Request { head: head.clone(), path, body }),
+            match handlers.iter().find(|one| one.method == *method) {
+                Some(one) => {
+                    one.account.show_as(|| Some(format!("{method} {}", path.pattern(&head.path)?)));
+                    metering::dispatch(one.account);
+                    (one.handler)(Request { head: head.clone(), path, body })
+                }
                 None => {
                     let answer = other_method(&head.method, &handlers);
                     Box::pin(std::future::ready(answer))
@@ -161,8 +210,8 @@ fn raw() -> impl Filter<Extract = (Arc<Head>, Body), Error = Rejection> + Clone 
     warp::ext::get::<Arc<Head>>().and(warp::body::stream().map(body))
 }
 
-fn other_method<P>(method: &Method, handlers: &[(Method, Handler<P>)]) -> Response {
-    let mut allow: Vec<&str> = handlers.iter().map(|(method, _)| method.as_str()).collect();
+fn other_method<P>(method: &Method, handlers: &[Answering<P>]) -> Response {
+    let mut allow: Vec<&str> = handlers.iter().map(|one| one.method.as_str()).collect();
     if allow.contains(&"GET") {
         allow.push("HEAD");
     }

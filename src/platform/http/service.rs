@@ -23,6 +23,7 @@ use super::{answers, page};
 use crate::platform::actor::RequestId;
 use crate::platform::clock::Clock;
 use crate::platform::error::{Error, Result};
+use crate::platform::metering;
 
 /// How this site is called and whom it believes.
 #[derive(Debug, Clone, Default)]
@@ -93,8 +94,8 @@ impl Service {
             log(&head, &response, failed, start);
             response
         }
-        .instrument(span)
-        .await;
+        .instrument(span);
+        let response = metering::request(response).await;
         Ok(response)
     }
 

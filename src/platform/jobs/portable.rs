@@ -118,9 +118,8 @@ fn run_here(work: Work, portable: &Arc<dyn Erased>, run: &Run, payload: &str) ->
     let made = scratch.path().join("made");
     std::fs::create_dir(&made).map_err(failed)?;
     let watch = |percent| run.progress(percent);
-    let Made { result, files, children_cpu_ms } =
+    let Made { result, files, .. } =
         (work.run)(&Bench { order: &order, input: &input, scratch: &made, watch: &watch })?;
-    run.spent(children_cpu_ms);
     for (name, path) in files {
         let mut file =
             File::open(&path).map_err(|e| Failure::Retry(format!("{name}, which was made, can't be read: {e}")))?;

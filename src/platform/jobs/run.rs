@@ -1,7 +1,7 @@
 //! One run of a job, as its handler sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::*;
 use crate::platform::actor::Actor;
@@ -24,8 +24,6 @@ pub(super) struct Held {
     pub stopping: AtomicBool,
     /// Percent; written with the next renewal.
     pub progress: AtomicU8,
-    /// CPU time of its child processes, in milliseconds.
-    pub children_cpu_ms: AtomicU64,
 }
 
 impl Run {
@@ -44,11 +42,6 @@ impl Run {
             false => Ok(()),
             true => Err(Failure::Retry("it was told to stop".into())),
         }
-    }
-
-    /// Says how much CPU time its child processes took, in milliseconds.
-    pub fn spent(&self, children_cpu_ms: u64) {
-        self.held.children_cpu_ms.fetch_add(children_cpu_ms, Ordering::Relaxed);
     }
 
     /// Writes on the way, while the job is still this run's.

@@ -13,6 +13,7 @@ use super::run::Held;
 use super::*;
 use crate::platform::actor::Actor;
 use crate::platform::db::Database;
+use crate::platform::metering;
 
 /// What another process has enqueued is found after so long.
 const LOOK: Duration = Duration::from_secs(2);
@@ -248,7 +249,10 @@ impl Shared {
         let waited = self.database.clock().now().as_ms().saturating_sub(job.ready_since.as_ms()).max(0);
         metrics::histogram!("ashlar_job_wait_seconds", "kind" => kind.name).record(waited as f64 / 1000.0);
         let run = Run { job: id, attempt, lease, database: self.database.clone(), held: held.clone() };
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (kind.handler)(&run, &job.payload)));
+        let account = metering::job(kind.name);
+        account.waited(Duration::from_millis(waited as u64));
+        let handle = || metering::run_job(account, || (kind.handler)(&run, &job.payload));
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(handle));
         let result = caught.unwrap_or_else(|panic| Err(Failure::Retry(format!("it panicked: {}", text_of(&*panic)))));
         metrics::histogram!("ashlar_job_seconds", "kind" => kind.name).record(began.elapsed());
 

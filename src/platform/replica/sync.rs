@@ -17,6 +17,7 @@ use super::txid::{LtxFile, LtxName, SNAPSHOTS, Txid};
 use crate::platform::clock::Time;
 use crate::platform::db::{Changes, Database, Increment, Reader};
 use crate::platform::error::Error;
+use crate::platform::metering::{self, Ticket};
 
 /// A place that can't be written to is tried at least so often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -148,7 +149,7 @@ impl Sync {
         let mut failures = 0;
         loop {
             let start = Instant::now();
-            match self.once() {
+            match metering::long(Ticket::of(metering::background("replica")), || self.once()) {
                 Ok(()) => {
                     failures = 0;
                     self.shared.status.is_current(start);

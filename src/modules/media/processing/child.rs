@@ -10,6 +10,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit
 
 use super::{Limits, fault};
 use crate::platform::jobs::Failure;
+use crate::platform::metering;
 
 /// The child is looked at so often.
 const LOOK: Duration = Duration::from_millis(100);
@@ -76,7 +77,9 @@ pub(super) fn run(
                 Output::Lines(told) => told(&String::from_utf8_lossy(&line)),
             }
         }
+        let before = cpu_ms;
         cpu_ms = cpu_of(pid).unwrap_or(cpu_ms).max(cpu_ms);
+        metering::children(Duration::from_millis(cpu_ms - before));
         if let Some(status) = child.0.try_wait().map_err(fault("waiting for a program"))? {
             break status;
         }

@@ -13,6 +13,7 @@ use crate::platform::actor::Actor;
 use crate::platform::db::Database;
 use crate::platform::jobs::portable::{self, Erased};
 use crate::platform::jobs::run::Held;
+use crate::platform::metering;
 
 /// That a worker was seen is written down so often.
 const SEEN_MS: i64 = 60_000;
@@ -211,6 +212,9 @@ impl Workshop {
         let (job, portable) = self.held(worker, id, lease).await?;
         metrics::counter!("ashlar_job_worker_cpu_seconds_total", "kind" => job.kind.clone())
             .increment(done.cpu_ms / 1000);
+        if let Some(kind) = self.kinds.find(&job.kind) {
+            metering::job(kind.name).ran_elsewhere(Duration::from_millis(done.cpu_ms));
+        }
         let record = Record::new(move |work| portable.record(work, &job.payload, done.result));
         self.database().write("jobs", Actor::system(), move |work| complete(work, id, lease, record)).await
     }
