@@ -48,6 +48,7 @@ fn platform_declarations() -> Vec<Declaration> {
         part("audit", "Who did what to which record"),
         part("auth", "Passwords, sessions and links: what lets people in"),
         part("backup", "Which backups were proven restorable, and when"),
+        part("costs", "What each module, route and kind of job has used, over time"),
         part("db", "What the unit is, and how often it was restored"),
         part("http", "Answers that are kept, so that a repeated request happens once"),
         part("jobs", "What is done after the commit, and what became of it"),

@@ -15,6 +15,7 @@ use crate::platform::actor::Actor;
 use crate::platform::backup::Sealed;
 use crate::platform::clock::Clock;
 use crate::platform::config::{Options, ReplicaSettings, Settings};
+use crate::platform::costs::Sampler;
 use crate::platform::db::{self, Database, Folder, Follower, Schema, Tuning, Use};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::{Leave, Limits, ListenerStats, Peer, Service, raise_file_limit};
@@ -197,10 +198,12 @@ impl Server {
     /// Serves one database until the signal to stop, or until another is to take its place.
     async fn serve(&self, app: &App, kinds: &Kinds, sockets: Sockets) -> Ended {
         let workers = Workers::new(app.platform.database.clone(), kinds.clone(), app.job_lease);
+        let sampler = Sampler::new(app.platform.database.clone(), kinds.clone());
         let background = [
             tokio::spawn(background(app.clone(), kinds.clone())),
             tokio::spawn(backups::keep(app.clone())),
             tokio::spawn(workers.clone().run()),
+            tokio::spawn(sampler.clone().keep(self.settings.costs_every)),
         ];
         let (leave, left) = watch::channel(None);
         let ending = async {
@@ -231,6 +234,9 @@ impl Server {
             work.abort();
             // It holds the database until it is gone; that it was aborted is no news.
             work.await.ok();
+        }
+        if let Err(error) = blocking(move || sampler.sample()).await.and_then(|sampled| sampled) {
+            tracing::warn!(%error, "what was used at last could not be written down");
         }
         match (ready, main) {
             (Some(ready), Some(main)) => Ended::Restore(ready, Sockets { main, metrics }),

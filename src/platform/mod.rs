@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod bytes;
 pub mod clock;
 pub mod config;
+pub mod costs;
 pub mod db;
 pub mod error;
 pub mod files;

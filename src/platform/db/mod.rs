@@ -18,6 +18,7 @@ mod replace;
 mod schema;
 mod scope;
 mod signals;
+mod sizes;
 mod stamp;
 mod statement;
 mod tables;
@@ -218,6 +219,12 @@ impl Database {
     /// What changes, for the replica; where [`Tuning::follower`] is ours.
     pub fn changes(&self) -> Option<&Arc<Changes>> {
         self.inner.changes.as_ref()
+    }
+
+    /// How many bytes of the file each table takes, its indexes counted; none where the file does not tell. Off the
+    /// threads that serve requests.
+    pub fn table_bytes(&self) -> Result<Option<std::collections::BTreeMap<String, u64>>> {
+        sizes::table_bytes(&self.inner.folder.database())
     }
 
     /// A connection that reads whole pages.
