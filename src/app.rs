@@ -24,6 +24,7 @@ use crate::platform::telemetry;
 use crate::platform::{FindViewer, Platform};
 use crate::use_cases::avatar;
 use crate::use_cases::console;
+use crate::use_cases::costs::Bookkeeper;
 use crate::use_cases::module_map::ModuleMap;
 use crate::use_cases::restores::Restores;
 use crate::use_cases::{self, App, UseCasesApi};
@@ -142,15 +143,17 @@ pub fn works() -> Vec<Work> {
 
 /// Everything that answers requests; `matrix` is what [`prove`] found.
 pub fn service(app: &App, matrix: Vec<Use>, kinds: &Kinds) -> Service {
-    let map = map(app.platform.database.schema(), matrix);
+    let map = Arc::new(map(app.platform.database.schema(), matrix));
+    let bookkeeper = Bookkeeper { app: app.clone(), map, kinds: kinds.clone() };
     let document = Arc::new(openapi());
     let room = |routes: Option<Routes>, name| routes.map(|routes| http::of_room(routes, name));
-    let mut routes = vec![room(use_cases::routes(app), "use_cases"), room(audit::routes(&app.platform), "audit")];
+    let mut routes =
+        vec![room(use_cases::routes(app, &bookkeeper), "use_cases"), room(audit::routes(&app.platform), "audit")];
     routes.push(room(jobs::routes(&app.platform, kinds), "jobs"));
     routes.push(room(remote::routes(&app.workshop(kinds)), "jobs"));
     routes.push(room(mail::routes(&app.platform), "mail"));
     routes.extend(app.modules.iter().map(|module| room(module.routes(&app.platform), module.declaration().name)));
-    routes.push(room(console::routes(app, map, &document, kinds), "console"));
+    routes.push(room(console::routes(&bookkeeper, &document), "console"));
     routes.push(room(page::assets(), "assets"));
     routes.push(room(Some(telemetry::routes(&app.platform)), "telemetry"));
     routes.push(Some(http::on(&document).get(http::openapi::show).at(warp::path!("api" / "openapi.json"))));

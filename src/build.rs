@@ -1,7 +1,8 @@
-//! Compiles `migrations/<owner>/V<n>__<what>.sql` into the program.
+//! Compiles `migrations/<owner>/V<n>__<what>.sql` into the program, and which use case calls which module's face.
 //!
-//! Written here because refinery's macro does not notice a file that is added.
+//! The first is written here because refinery's macro does not notice a file that is added.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
@@ -25,8 +26,68 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(code, "    ] }},")?;
     }
     code.push(']');
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("migrations.rs"), code)?;
+    let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("migrations.rs"), code)?;
+    fs::write(Path::new(&out).join("face_calls.rs"), face_calls(&root.with_file_name("src"))?)?;
     Ok(())
+}
+
+/// The calls of faces in `src/use_cases/`, as rows of use case, module and function: what would go over the network if
+/// that module were elsewhere.
+fn face_calls(source: &Path) -> std::io::Result<String> {
+    watch(&source.join("modules"));
+    let mut modules = sorted(&source.join("modules"))?;
+    modules.retain(|name| !name.contains('.'));
+    let mut rows = BTreeSet::new();
+    let mut folders = vec![source.join("use_cases")];
+    while let Some(folder) = folders.pop() {
+        watch(&folder);
+        for name in sorted(&folder)? {
+            let path = folder.join(&name);
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") {
+                watch(&path);
+                let whole = path.strip_prefix(source.join("use_cases")).unwrap_or(&path).with_extension("");
+                let use_case = whole.to_string_lossy().trim_end_matches("/mod").to_owned();
+                let code = code_of(&fs::read_to_string(&path)?);
+                for module in &modules {
+                    let calls = calls_of(&code, module);
+                    rows.extend(calls.into_iter().map(|call| (use_case.clone(), module.clone(), call)));
+                }
+            }
+        }
+    }
+    Ok(format!("&{:?}", rows.into_iter().collect::<Vec<_>>()))
+}
+
+/// A file's code without comments, tests and blanks.
+fn code_of(text: &str) -> String {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect()
+}
+
+/// What is called of a module: `.users.get(`, or of all modules, `module.erase(`.
+fn calls_of(code: &str, module: &str) -> BTreeSet<String> {
+    let face: String = module[..1].to_uppercase() + &module[1..];
+    let mut calls = BTreeSet::new();
+    let mut found = |before: &str| {
+        for (at, _) in code.match_indices(before) {
+            let rest = &code[at + before.len()..];
+            let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            if !name.is_empty() && rest[name.len()..].starts_with('(') && name != "declaration" && name != "clone" {
+                calls.insert(name);
+            }
+        }
+    };
+    found(&format!(".{module}."));
+    found(&format!("{face}."));
+    if code.contains(".modules.iter()") {
+        found("{module.");
+        found(",module.");
+    }
+    calls
 }
 
 fn sorted(folder: &Path) -> std::io::Result<Vec<String>> {

@@ -73,7 +73,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(&data),
         Command::Media(media) => media.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Migrate(migrate) => migrate.run(&data),
-        Command::Modules(modules) => modules.run().map(|()| ExitCode::SUCCESS),
+        Command::Modules(modules) => modules.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Openapi(openapi) => openapi.run().map(|()| ExitCode::SUCCESS),
         Command::Worker(worker) => worker.run().map(|()| ExitCode::SUCCESS),
     };

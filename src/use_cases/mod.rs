@@ -8,6 +8,7 @@ pub mod change_person;
 pub mod close_account;
 pub mod confirm_address;
 pub mod console;
+pub mod costs;
 pub mod doctor;
 pub mod drill;
 pub mod export_person;
@@ -117,9 +118,10 @@ pub fn kinds(app: &App) -> Vec<Kind> {
 }
 
 /// The JSON routes of all use cases.
-pub fn routes(app: &App) -> Option<Routes> {
+pub fn routes(app: &App, bookkeeper: &costs::Bookkeeper) -> Option<Routes> {
     use warp::path as at;
     http::either([
+        on(bookkeeper).get(costs::get).at(at!("api" / "modules" / "costs")),
         on(app).get(meta::health).at(at!("api" / "health")),
         on(app).get(meta::ready).at(at!("api" / "ready")),
         on(app)
@@ -174,6 +176,7 @@ pub fn routes(app: &App) -> Option<Routes> {
         confirm_address::redeem,
         backups::list,
         backups::post,
+        costs::get,
     ),
     components(schemas(Person, User, Profile, Account))
 )]

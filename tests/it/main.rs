@@ -11,6 +11,7 @@ mod boundaries;
 mod browser;
 mod commands;
 mod connections;
+mod costs;
 mod crash;
 mod idempotency;
 mod jobs;

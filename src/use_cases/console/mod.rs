@@ -6,6 +6,7 @@
 mod audit;
 mod backups;
 mod changes;
+mod costs;
 mod docs;
 mod gate;
 mod home;
@@ -23,13 +24,14 @@ use warp::path as at;
 
 use super::App;
 use super::avatar;
+use super::costs::Bookkeeper;
 use super::module_map::ModuleMap;
 use crate::platform::auth::Principal;
 use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::page::{NavItem, Viewer};
 use crate::platform::http::{self, Head, Request, Routes, on};
-use crate::platform::jobs::{Desk, Kinds};
+use crate::platform::jobs::Desk;
 
 pub const NAV: [NavItem; 7] = [
     NavItem { label: "Home", href: "/", for_members: true },
@@ -44,11 +46,12 @@ pub const NAV: [NavItem; 7] = [
 /// What owners see beside those.
 pub const OWNERS_NAV: [NavItem; 1] = [NavItem { label: "Backups", href: "/backups", for_members: false }];
 
-/// The console's pages; `map` and `document` never change while the program runs.
-pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> Option<Routes> {
+/// The console's pages; `document` never changes while the program runs.
+pub fn routes(bookkeeper: &Bookkeeper, document: &OpenApi) -> Option<Routes> {
+    let Bookkeeper { app, kinds, .. } = bookkeeper;
     let desk = Desk { platform: app.platform.clone(), kinds: kinds.clone() };
     let shop = app.workshop(kinds);
-    let (modules, docs) = (modules::page(app, map), docs::page(app, document));
+    let docs = docs::page(app, document);
     http::either([
         on(app).get(gate::show_set_up).post(gate::set_up).at(at!("set-up" / String)),
         on(app).get(gate::show_sign_up).post(gate::sign_up).at(at!("sign-up")),
@@ -96,7 +99,8 @@ pub fn routes(app: &App, map: ModuleMap, document: &OpenApi, kinds: &Kinds) -> O
         on(app).get(outbox::html).at(at!("outbox" / String / "html")),
         on(app).post(outbox::retry).at(at!("outbox" / String / "retry")),
         on(app).get(restore::wait).at(at!("restoring")),
-        on(&modules).get(modules::show).at(at!("modules")),
+        on(bookkeeper).get(modules::show).at(at!("modules")),
+        on(bookkeeper).get(costs::show).at(at!("modules" / "costs")),
         on(&docs).get(docs::show).at(at!("api" / "docs")),
     ])
 }
