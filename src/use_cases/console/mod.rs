@@ -25,7 +25,6 @@ use warp::path as at;
 use super::App;
 use super::avatar;
 use super::costs::Bookkeeper;
-use super::module_map::ModuleMap;
 use crate::platform::auth::Principal;
 use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};

@@ -3,14 +3,14 @@
 pub mod document;
 mod issuing;
 mod model;
-pub mod pdf;
+mod pdf;
 mod repository;
 mod revenue;
 #[cfg(test)]
 mod samples;
 mod sqlite;
 pub mod totals;
-pub mod ubl;
+mod ubl;
 
 pub(super) use issuing::not_now;
 pub use model::{Draft, Invoice, InvoiceId, Issued, OwnLine, State};
@@ -51,5 +51,20 @@ impl Billing {
         limit: u32,
     ) -> Result<Vec<Invoice>> {
         snapshot.tables(Owner(())).list_invoices(filter, before, limit)
+    }
+}
+
+impl Document {
+    /// The document to print: the same bytes each time.
+    pub fn to_pdf(&self) -> Result<Vec<u8>> {
+        pdf::write(self)
+    }
+
+    /// The document for machines: UBL 2.1 as EN 16931 has it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every field that the standard wants and the document lacks.
+    pub fn to_xml(&self) -> Result<Vec<u8>> {
+        ubl::write(self)
     }
 }
