@@ -4,6 +4,8 @@ use ashlar::modules::billing::{
     Billing, Cancellation, DocumentKind, InvoiceState, LedgerAccount, SubscriptionChange, SubscriptionState, When,
 };
 
+use serde_json::{Value, json};
+
 use super::{Books, Plan, TEAM, noon, wish};
 
 fn change(plan: Option<&str>, seats: Option<u32>, when: When) -> SubscriptionChange {
@@ -310,11 +312,37 @@ fn somebody_who_leaves_takes_their_name_along_and_leaves_the_books() {
 }
 
 #[test]
+fn whoever_is_abroad_is_taxed_there_or_owes_the_tax_themselves() {
+    let books = Books::open();
+    books.sell(TEAM);
+    for rate in [
+        json!({ "name": "TVA", "category": "standard", "percent": "21", "country": "BE" }),
+        json!({ "name": "RC", "category": "reverse_charge", "percent": "0", "note": "Reverse charge" }),
+    ] {
+        let rate = serde_json::from_value(rate).unwrap();
+        books.write(move |work| Billing.add_tax_rate(work, rate)).unwrap();
+    }
+    let taxed = |details: Value| {
+        let ann = books.account("EUR", "2026-06-01");
+        books.change_account(ann, serde_json::from_value(details).unwrap());
+        books.subscribe(ann, "team", 1);
+        books.document(&books.invoices(ann)[0]).taxes[0].tax.label()
+    };
+
+    assert_eq!(taxed(json!({ "country": "DE" })), "20 %");
+    assert_eq!(taxed(json!({ "country": "BE" })), "21 %");
+    assert_eq!(taxed(json!({ "country": "BE", "tax_id": "BE0123456789" })), "reverse charge");
+    assert_eq!(taxed(json!({ "country": "DE", "tax_id": "DE123456789" })), "20 %");
+    // Of that country we have no rate.
+    assert_eq!(taxed(json!({ "country": "FR" })), "20 %");
+}
+
+#[test]
 fn days_are_those_of_the_accounts_time_zone() {
     let books = Books::open();
     books.sell(TEAM);
     let ann = books.account("EUR", "2026-06-01");
-    books.change_account(ann, serde_json::from_value(serde_json::json!({ "time_zone": "Pacific/Auckland" })).unwrap());
+    books.change_account(ann, serde_json::from_value(json!({ "time_zone": "Pacific/Auckland" })).unwrap());
 
     // There it is the second already.
     books.write(move |work| Billing.set_test_clock(work, ann, "2026-06-01 13:00".parse().unwrap())).unwrap();

@@ -1,6 +1,7 @@
 //! Where the catalogue is kept.
 
 use super::model::{Price, PriceId, Product, ProductId, TaxRate, TaxRateId};
+use crate::modules::billing::invoices::document::TaxCategory;
 use crate::platform::error::Result;
 use crate::platform::money::Currency;
 
@@ -25,5 +26,8 @@ pub(in crate::modules::billing) trait CatalogueRepository {
     fn insert_tax_rate(&self, rate: &TaxRate) -> Result<()>;
     fn set_tax_rate_active(&self, id: TaxRateId, is_active: bool) -> Result<()>;
     fn find_tax_rate(&self, id: TaxRateId) -> Result<Option<TaxRate>>;
+    /// The newest rate of this category in use for a country, or for all; of standard ones, of prices that contain tax or not.
+    fn find_rate_of_country(&self, country: &str, category: TaxCategory, is_inclusive: bool)
+    -> Result<Option<TaxRate>>;
     fn list_tax_rates(&self, before: Option<TaxRateId>, limit: u32) -> Result<Vec<TaxRate>>;
 }

@@ -5,6 +5,7 @@ use rusqlite::Row;
 use super::model::{Price, PriceId, Product, ProductId, TaxRate, TaxRateId};
 use super::repository::CatalogueRepository;
 use crate::modules::billing::Owner;
+use crate::modules::billing::invoices::document::TaxCategory;
 use crate::modules::billing::sqlite::{parsed, said};
 use crate::platform::db::Tables;
 use crate::platform::error::Result;
@@ -169,6 +170,25 @@ impl CatalogueRepository for Tables<'_, Owner> {
                  FROM billing_tax_rates WHERE id = ?1"
             ),
             [id],
+            tax_rate,
+        )
+    }
+
+    fn find_rate_of_country(
+        &self,
+        country: &str,
+        category: TaxCategory,
+        is_inclusive: bool,
+    ) -> Result<Option<TaxRate>> {
+        self.fetch_optional(
+            sql!(
+                "SELECT id, name, category, percent, is_inclusive, country, note, is_active, created_at
+                 FROM billing_tax_rates
+                 WHERE category = ?2 AND is_active = 1 AND (country = ?1 OR country IS NULL AND category = 'reverse_charge')
+                       AND (category <> 'standard' OR is_inclusive = ?3)
+                 ORDER BY country IS NULL, id DESC LIMIT 1"
+            ),
+            (country, category.as_str(), is_inclusive),
             tax_rate,
         )
     }

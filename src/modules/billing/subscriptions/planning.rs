@@ -9,7 +9,7 @@ use super::model::{
 };
 use crate::modules::billing::calendar::Cycle;
 use crate::modules::billing::catalogue::{CatalogueRepository, MAX_SEATS, Price, TaxRate};
-use crate::modules::billing::invoices::document::{Kind, Period};
+use crate::modules::billing::invoices::document::{Kind, Period, TaxCategory};
 use crate::modules::billing::invoices::{Draft, InvoiceRepository, OwnLine, State as InvoiceState};
 use crate::modules::billing::model::Details;
 use crate::modules::billing::{Billing, Owner};
@@ -315,7 +315,9 @@ impl Billing {
         }
     }
 
-    /// How a price is taxed for an account: by the rate that the account has of its own, else by the price's.
+    /// How a price is taxed for an account: by the rate that the account has of its own, else by the price's. Where that is
+    /// of another country than the account, a business with a tax id has the reverse-charge rate, and anybody else the rate
+    /// of their country, if we have such.
     fn rate_of(&self, snapshot: &Snapshot<'_>, details: &Details, price: &Price) -> Result<TaxRate> {
         let id = details.tax_rate_id.or(price.tax_rate_id).ok_or_else(|| {
             Error::invalid(
@@ -323,7 +325,19 @@ impl Billing {
                 "neither its price nor the account has a tax rate: give one of them one, exempt where no tax is due",
             )
         })?;
-        self.tax_rate(snapshot, id)
+        let rate = self.tax_rate(snapshot, id)?;
+        let abroad = details
+            .address
+            .country
+            .as_deref()
+            .filter(|theirs| rate.country.as_deref().is_some_and(|ours| ours != *theirs));
+        let Some(country) = abroad.filter(|_| details.tax_rate_id.is_none()) else { return Ok(rate) };
+        let category = match &details.tax_id {
+            Some(_) => TaxCategory::ReverseCharge,
+            None => TaxCategory::Standard,
+        };
+        let theirs = snapshot.tables(Owner(())).find_rate_of_country(country, category, rate.is_inclusive)?;
+        Ok(theirs.unwrap_or(rate))
     }
 
     /// What the subscription's period was charged by; none where that was not charged, or is void or given up.

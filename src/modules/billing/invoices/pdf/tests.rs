@@ -282,13 +282,13 @@ fn what_is_printed_can_be_read_back() {
     };
 
     let text = String::from_utf8(read.stdout).unwrap();
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let letters = |text: &str| text.split_whitespace().collect::<String>();
     for said in [
         "Łódź Ελληνικά Українська £€₴",
         "チームプラン Team plan 3 1999 10 % 5997",
         "Milk 7 33.3333 8 % 233",
         "Amount due 6663 JPY",
     ] {
-        assert!(words.contains(said), "{said}, in\n{text}");
+        assert!(letters(&text).contains(&letters(said)), "{said}, in\n{text}");
     }
 }
