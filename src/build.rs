@@ -49,7 +49,11 @@ fn face_calls(source: &Path) -> std::io::Result<String> {
             } else if name.ends_with(".rs") {
                 watch(&path);
                 let whole = path.strip_prefix(source.join("use_cases")).unwrap_or(&path).with_extension("");
-                let use_case = whole.to_string_lossy().trim_end_matches("/mod").to_owned();
+                let use_case = match &*whole.to_string_lossy() {
+                    // What several of them share.
+                    "mod" => "use_cases".to_owned(),
+                    name => name.trim_end_matches("/mod").to_owned(),
+                };
                 let code = code_of(&fs::read_to_string(&path)?);
                 for module in &modules {
                     let calls = calls_of(&code, module);

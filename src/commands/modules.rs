@@ -71,16 +71,16 @@ fn print_costs(costs: &Costs) -> Result<()> {
         }
         print("")?;
     }
-    let mut modules = Columns::new(["MODULE", "CPU", "", "children", "workers", "SQLite", "in the file"]);
+    let mut modules = Columns::new(["MODULE", "CPU", "time", "children", "workers", "SQLite", "in the file"]);
     for one in &costs.modules {
         let size = one.bytes.map_or_else(|| "-".into(), bytes);
         modules.add([
             one.name.clone(),
             share(one.cpu_share),
-            span_us(one.cpu_us),
-            span_us(one.children_us),
-            span_us(one.elsewhere_us),
-            span_us(one.sql_us),
+            time(one.cpu_us),
+            time(one.children_us),
+            time(one.elsewhere_us),
+            time(one.sql_us),
             size,
         ]);
     }
@@ -96,14 +96,14 @@ fn lines(title: &'static str, runs: &'static str, all: &[Line]) -> Result<()> {
     if all.is_empty() {
         return Ok(());
     }
-    let mut columns = Columns::new([title, "CPU", "", runs, "p50", "p99", "longest wait"]);
+    let mut columns = Columns::new([title, "CPU", "time", runs, "p50", "p99", "longest wait"]);
     let ms = |time: Option<f64>| time.map_or_else(|| "-".into(), span);
     for one in all {
         let waited = if one.oldest_ms == 0 { "-".into() } else { span(one.oldest_ms as f64) };
         columns.add([
             one.name.clone(),
             share(one.cpu_share),
-            span_us(one.cpu_us),
+            time(one.cpu_us),
             one.runs.to_string(),
             ms(one.p50_ms),
             ms(one.p99_ms),
@@ -134,8 +134,12 @@ fn print_leaving(costs: &Costs) -> Result<()> {
     Ok(())
 }
 
+fn time(us: u64) -> String {
+    if us == 0 { "-".into() } else { span_us(us) }
+}
+
 fn share(share: f64) -> String {
-    percent((share * 1e6) as u64, 1_000_000)
+    percent((share * 1e6).ceil() as u64, 1_000_000)
 }
 
 /// Text in columns, each as wide as it must be; the first to the left, figures to the right.

@@ -57,6 +57,9 @@ pub fn render(platform: &Platform) -> String {
         metrics::counter!("ashlar_sqlite_rows_total", "module" => module).absolute(room.rows());
         metrics::gauge!("ashlar_sqlite_seconds_total", "module" => module).set(room.sql().as_secs_f64());
     }
+    for (module, cpu) in metering::cpu_by_room() {
+        metrics::gauge!("ashlar_cpu_seconds_total", "module" => module).set(cpu.as_secs_f64());
+    }
     metrics::gauge!("ashlar_connections_open").set(connections.open.load(Relaxed) as f64);
     let totals = [
         ("accepted", &connections.accepted_total),

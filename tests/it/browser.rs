@@ -196,7 +196,7 @@ impl Browser {
 
 #[tokio::test]
 async fn from_set_up_to_deleting_a_person() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&["--costs-every", "1 second"]).await;
     let link = app.set_up_link.clone().unwrap();
     in_browser(&app.origin, &[], |browser| async move {
         // The owner sets the unit up.
@@ -300,6 +300,9 @@ async fn from_set_up_to_deleting_a_person() {
         browser.follow("Modules").await;
         browser.see("billing_accounts").await;
         browser.pictures("modules").await;
+        browser.follow("Costs").await;
+        browser.see("CPU by module").await;
+        browser.pictures("costs").await;
         browser.follow("API docs").await;
         browser.find(Locator::Css("#op-add_person summary")).await.click().await.unwrap();
         browser.see("Request body").await;

@@ -23,6 +23,7 @@ async fn staff_see_what_each_module_costs() {
         "ashlar_write_queue_length 0",
         "ashlar_sqlite_statements_total{module=\"users\"} ",
         "ashlar_sqlite_statements_total{module=\"profiles\"} ",
+        "ashlar_cpu_seconds_total{module=\"use_cases\"} 0.",
     ] {
         assert!(figures.text.contains(line), "{line}: {}", figures.text);
     }

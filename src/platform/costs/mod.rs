@@ -10,7 +10,7 @@ mod model;
 mod sampler;
 mod sqlite;
 
-pub use model::{Point, Step, Used, UsedAll};
+pub use model::{Point, Step, Used, UsedAll, waits_on_purpose};
 pub use sampler::Sampler;
 
 use super::clock::Time;

@@ -122,6 +122,11 @@ pub struct Used {
     pub latencies: Latencies,
 }
 
+/// See [`Used::waits_on_purpose`].
+pub fn waits_on_purpose(latencies: &Latencies) -> bool {
+    latencies.quantile_ms(0.5).is_some_and(|median| median >= 1000.0)
+}
+
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -171,6 +176,11 @@ impl Used {
 
     pub fn is(&self, kind: Kind) -> bool {
         self.kind == kind.as_str()
+    }
+
+    /// A route of which half take a second and more waits for something to happen, as workers do for jobs.
+    pub fn waits_on_purpose(&self) -> bool {
+        self.is(Kind::Route) && waits_on_purpose(&self.latencies)
     }
 
     pub(super) fn is_nothing(&self) -> bool {

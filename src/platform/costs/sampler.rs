@@ -186,7 +186,9 @@ fn used(account: &'static Account, since: &metering::Used) -> Used {
     }
 }
 
-/// Whether anybody asked for anything, or what is done by itself has added up to something.
+/// Whether anybody asked for anything, or what is done by itself has added up to something. That somebody just waits, as a
+/// worker does for jobs, is nothing yet.
 fn is_worth_a_row(used: &UsedAll) -> bool {
-    used.by.values().any(|one| !one.is(Kind::Background)) || used.process_us >= WORTH_A_ROW.as_micros() as u64
+    used.by.values().any(|one| !one.is(Kind::Background) && !one.waits_on_purpose())
+        || used.process_us >= WORTH_A_ROW.as_micros() as u64
 }

@@ -13,7 +13,7 @@ use super::run::Held;
 use super::*;
 use crate::platform::actor::Actor;
 use crate::platform::db::Database;
-use crate::platform::metering;
+use crate::platform::metering::{self, Ticket};
 
 /// What another process has enqueued is found after so long.
 const LOOK: Duration = Duration::from_secs(2);
@@ -260,14 +260,16 @@ impl Shared {
         let is_cut_off = result.is_err() && *self.stopping.borrow();
         let (it, kinds, who) = (kind.clone(), self.kinds.clone(), self.leasing());
         let is_last = *self.stopping.borrow();
-        let ended = self.database.write_blocking(kind.name, Actor::system(), move |work| {
+        let record = move |work: &UnitOfWork<'_>| {
             match result {
                 Ok(record) => complete(work, id, lease, record)?,
                 Err(_) if is_cut_off => release(work, id, lease)?,
                 Err(failure) => drop(fail(work, &kinds, id, lease, &failure)?),
             }
             if is_last { Ok(None) } else { Ok(lease::lease(work, &it, who, 1)?.pop()) }
-        });
+        };
+        let ended =
+            metering::long(Ticket::of(account), || self.database.write_blocking(kind.name, Actor::system(), record));
         let next = match ended {
             Ok(next) => next,
             Err(Error::Conflict { field: Some("lease"), .. }) => {

@@ -314,6 +314,22 @@ pub fn route(handler: &'static str) -> &'static Account {
     account(Kind::Route, handler, home)
 }
 
+/// CPU time by room since the process started, child processes counted: an account's SQL is borne by whose it is, the rest by
+/// the account's own.
+pub fn cpu_by_room() -> BTreeMap<&'static str, Duration> {
+    let mut by: BTreeMap<&str, u64> = BTreeMap::new();
+    let zero = Reading::zero();
+    for account in accounts() {
+        let used = account.read().since(&zero);
+        let sql: u64 = used.sql_cpu_ns.iter().map(|(_, ns)| ns).sum();
+        *by.entry(account.room.name).or_default() += used.cpu_ns.saturating_sub(sql) + used.children_ns;
+        for (room, ns) in used.sql_cpu_ns {
+            *by.entry(room).or_default() += ns;
+        }
+    }
+    by.into_iter().map(|(room, ns)| (room, Duration::from_nanos(ns))).collect()
+}
+
 /// All accounts that there are so far.
 pub fn accounts() -> Vec<&'static Account> {
     ACCOUNTS.read().unwrap_or_else(|e| e.into_inner()).values().copied().collect()

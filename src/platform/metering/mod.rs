@@ -2,7 +2,7 @@
 //!
 //! Whoever works for a request, a job or nobody in particular does so in a *stretch* ([`brief`], [`long`], [`request`]),
 //! which is charged to an *account*: a route, a job's kind, a background task. Its SQL is borne by the *room* that owns
-//! the statement, the rest by the account's own room. Nothing here locks on the way of a request.
+//! the statement, the rest by the account's own room. On the way of a request there are relaxed counters, and no lock that anybody writes under.
 
 mod account;
 mod latency;
@@ -11,7 +11,8 @@ mod spans;
 mod stretch;
 
 pub use account::{
-    Account, BACKGROUND, COMMITS_NAME, Kind, Reading, Used, accounts, background, commits, job, module_of, route,
+    Account, BACKGROUND, COMMITS_NAME, Kind, Reading, Used, accounts, background, commits, cpu_by_room, job, module_of,
+    route,
 };
 pub use latency::Latencies;
 pub use room::{Room, room, rooms};

@@ -119,7 +119,13 @@ fn count_of(leaving: &Leaving) -> usize {
 }
 
 fn share_text(share: f64) -> String {
-    percent((share * 1e6) as u64, 1_000_000)
+    // What is more than nothing is never called nothing.
+    percent((share * 1e6).ceil() as u64, 1_000_000)
+}
+
+/// On a scale: `2.5 %`.
+fn scale_text(share: f64) -> String {
+    format!("{} %", (share * 1000.0).round() / 10.0)
 }
 
 fn span_ms(ms: u64) -> String {
@@ -127,7 +133,7 @@ fn span_ms(ms: u64) -> String {
 }
 
 fn ms(time: Option<f64>) -> String {
-    time.map_or_else(|| "–".into(), span)
+    time.map(span).unwrap_or_default()
 }
 
 fn plots(costs: &Costs) -> Vec<Plot> {
@@ -173,7 +179,7 @@ fn shares(costs: &Costs, id: &'static str, title: &'static str, of: fn(&CostPoin
         series.push(Series { class: 0, name: "others".into() });
     }
     let says = format!("{title}, as a share of the machine’s {} CPUs. The table below has the sums.", costs.cores);
-    plot(costs, Frame { id, title, says, series }, top, share_text, stack)
+    plot(costs, Frame { id, title, says, series }, top, scale_text, stack)
 }
 
 /// One before the other: how long requests took.

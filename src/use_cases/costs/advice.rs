@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::share;
 use super::words::{bytes, percent, span};
-use crate::platform::costs::{Point, Step, Used, UsedAll};
+use crate::platform::costs::{Point, Step, Used, UsedAll, waits_on_purpose};
 use crate::platform::metering::{Kind, Latencies};
 
 /// How much it matters.
@@ -55,14 +55,14 @@ pub struct Facts<'a> {
 const RAN: f64 = 0.05;
 /// …and did not in one that spent less than so much.
 const DID_NOT_RUN: f64 = 0.005;
-/// Requests of a route on either side, before it is compared, and of all routes together.
+/// Requests of a route on either side, before it is compared, and of all routes together: with fewer, the slowest hundredth
+/// is one or two.
 const REQUESTS_OF_A_ROUTE: u64 = 10;
-const REQUESTS: u64 = 100;
-/// What keeps others waiting less than this is not told from chance, in milliseconds and as a ratio.
+const REQUESTS: u64 = 300;
+/// What keeps others waiting less than this is not told from chance, in milliseconds and as a ratio; the latter is the width
+/// of a bucket of latencies.
 const DELAY_MS: f64 = 5.0;
-const DELAY_RATIO: f64 = 1.5;
-/// A route of which half take longer waits for something on purpose.
-const ON_PURPOSE_MS: f64 = 1000.0;
+const DELAY_RATIO: f64 = 1.25;
 /// Shares of CPU time, of the machine's and of time, from which on something is said.
 const LARGE_SHARE: f64 = 0.25;
 const MOST: f64 = 0.5;
@@ -114,14 +114,10 @@ fn nothing_hurts(all: &UsedAll) -> Advice {
 /// The requests' times; of routes that wait on purpose, none.
 pub(super) fn requests(all: &UsedAll) -> Latencies {
     let mut sum = Latencies::default();
-    for used in all.by.values().filter(|used| used.is(Kind::Route) && !waits_on_purpose(&used.latencies)) {
+    for used in all.by.values().filter(|used| used.is(Kind::Route) && !used.waits_on_purpose()) {
         sum.add(&used.latencies);
     }
     sum
-}
-
-fn waits_on_purpose(latencies: &Latencies) -> bool {
-    latencies.quantile_ms(0.5).is_some_and(|median| median >= ON_PURPOSE_MS)
 }
 
 /// Kinds of jobs that take much CPU, and what that does to others.
@@ -200,6 +196,7 @@ fn delay(minutes: &[Point], key: &str) -> Option<Delay> {
     let without: Vec<&Point> = minutes.iter().filter(|point| load(point) < DID_NOT_RUN).collect();
     let (during, apart) = (routes(&with), routes(&without));
     let (mut slow, mut usual) = (Latencies::default(), Latencies::default());
+    let (mut requests, mut others) = (0, 0);
     for (route, during) in &during {
         let Some(apart) = apart.get(route) else { continue };
         let is_little = during.count() < REQUESTS_OF_A_ROUTE || apart.count() < REQUESTS_OF_A_ROUTE;
@@ -209,10 +206,12 @@ fn delay(minutes: &[Point], key: &str) -> Option<Delay> {
         // Whole requests a thousandfold, so that little is lost where a few stand for many.
         slow.add(&during.times(1000.0));
         usual.add(&apart.times(1000.0 * during.count() as f64 / apart.count() as f64));
+        requests += during.count();
+        others += apart.count();
     }
-    let requests = slow.count() / 1000;
     let (with_ms, without_ms) = (slow.quantile_ms(0.99)?, usual.quantile_ms(0.99)?);
-    let is_proven = requests >= REQUESTS && with_ms - without_ms >= DELAY_MS && with_ms >= without_ms * DELAY_RATIO;
+    let is_enough = requests.min(others) >= REQUESTS;
+    let is_proven = is_enough && with_ms - without_ms >= DELAY_MS && with_ms >= without_ms * DELAY_RATIO;
     is_proven.then_some(Delay { with_ms, without_ms, requests, with: with.len(), without: without.len() })
 }
 
