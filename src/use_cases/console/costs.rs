@@ -123,9 +123,9 @@ fn share_text(share: f64) -> String {
     percent((share * 1e6).ceil() as u64, 1_000_000)
 }
 
-/// On a scale: `2.5 %`.
+/// On a scale: `2.5 %`, `0.005 %`.
 fn scale_text(share: f64) -> String {
-    format!("{} %", (share * 1000.0).round() / 10.0)
+    format!("{} %", (share * 1e6).round() / 1e4)
 }
 
 fn span_ms(ms: u64) -> String {
@@ -162,8 +162,7 @@ fn shares(costs: &Costs, id: &'static str, title: &'static str, of: fn(&CostPoin
     let has_others = names.len() > MAX_SERIES;
     names.truncate(MAX_SERIES);
     let highest = costs.points.iter().map(|point| of(point).values().sum()).fold(0.0, f64::max);
-    // Up to the whole machine; a child's time may be told a little late, and be more than that.
-    let top = nice(highest * 100.0).max(1.0) / 100.0;
+    let top = nice(highest * 100.0) / 100.0;
     let stack = |point: &CostPoint| {
         let by = of(point);
         let mut parts: Vec<(usize, f64)> =
