@@ -50,7 +50,7 @@ pub struct Account {
     children_ns: AtomicU64,
     elsewhere_ns: AtomicU64,
     latencies: LatencyCounts,
-    /// Stretches too short to read the thread's clock at each: their wall time, and of every eighth the CPU time too.
+    /// Stretches too short to read the thread's clock at each: their wall time, and of some the CPU time too.
     light: Shares,
     probed_wall_ns: AtomicU64,
     probed_cpu_ns: AtomicU64,

@@ -14,9 +14,9 @@ use super::account::{Account, background};
 use super::room::Room;
 use super::spans;
 
-/// One short stretch in so many is measured by the thread's clock, which is no cheap call: a third of a microsecond.
-/// A prime, so that requests of two or four polls have each of them measured in turn.
-const PROBED: u32 = 7;
+/// One short stretch in so many is measured by the thread's clock, which is no cheap call: from a third of a microsecond to
+/// more than one, on virtual machines. A prime, so that requests of two or four polls have each of them measured in turn.
+const PROBED: u32 = 31;
 
 thread_local! {
     static NOW: Cell<Now> = const { Cell::new(Now { running: false, account: None, turn: 0, touched: 0 }) };
