@@ -71,6 +71,8 @@ pub struct Backups {
     pub last_proof: Option<Drill>,
     /// The continuous replica; null where none is kept by this server.
     pub replica: Option<Replicated>,
+    /// What belongs to the unit and is in no backup.
+    pub outside: Vec<Outside>,
 }
 
 /// The continuous replica.
@@ -162,6 +164,7 @@ pub fn overview(app: &App, snapshot: &Snapshot<'_>) -> Result<Backups> {
             None => None,
             Some(replica) => Some(Replicated::of(snapshot, replica.report())?),
         },
+        outside: outside(snapshot)?,
     })
 }
 
@@ -208,9 +211,12 @@ async fn run(app: App, turn: Turn, by: Actor, call: Call) -> Result<Saved<Backup
 
 /// What a backup's database is asked: who is in it, and what belongs to it and lies elsewhere.
 pub fn count(snapshot: &Snapshot<'_>) -> Result<Counted> {
-    let outside = Media.outside(snapshot)?.into_iter();
-    let outside = outside.map(|(place, contents, bytes)| Outside { place, contents, bytes }).collect();
-    Ok(Counted { people: Users.count(snapshot)?, outside })
+    Ok(Counted { people: Users.count(snapshot)?, outside: outside(snapshot)? })
+}
+
+fn outside(snapshot: &Snapshot<'_>) -> Result<Vec<Outside>> {
+    let places = Media.outside(snapshot)?.into_iter();
+    Ok(places.map(|(place, contents, bytes)| Outside { place, contents, bytes }).collect())
 }
 
 fn make(app: &App, turn: &Turn) -> Result<BackupFile> {

@@ -84,6 +84,9 @@ async fn files_go_to_a_bucket_by_themselves_are_served_from_there_and_come_back(
     let json: Value =
         serde_json::from_str(&ashlar_ok(folder.path(), &["verify", backup.to_str().unwrap(), "--json"])).unwrap();
     assert_eq!(json["outside"][0]["contents"], 5);
+    let told = app.ask("GET /api/backups", &ann, Value::Null).await.body["outside"].clone();
+    assert_eq!((&told[0]["contents"], &told[0]["place"]), (&json!(5), &json!("s3://media/of/ashlar")), "{told}");
+    assert!(app.page("/backups", &ann).send().await.unwrap().text().await.unwrap().contains("Not in any backup"));
 
     // Back, while it is served; then what is deleted goes there too.
     let mut back = program();

@@ -49,9 +49,9 @@ pub struct Counted {
 }
 
 /// Contents that lie outside of the database, so that no backup has them.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Outside {
-    /// `s3://bucket/prefix`
+    #[schema(example = "s3://my-bucket/media")]
     pub place: String,
     pub contents: i64,
     pub bytes: u64,
