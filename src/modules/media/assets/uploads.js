@@ -50,9 +50,20 @@
     }
 
     show(note) {
-      this.bar.value = this.offset;
+      // Paused, it stays where it was seen: what has arrived stays there too, and is asked for before it goes on.
+      if (!this.paused) this.bar.value = this.offset;
       this.note.textContent = note ?? `${Math.floor((100 * this.offset) / this.bar.max)} %`;
       this.button.textContent = this.paused ? "Resume" : "Pause";
+    }
+
+    // There is nothing to go on with.
+    never(note) {
+      this.paused = true;
+      this.button.remove();
+      this.bar.remove();
+      this.cancel.textContent = "Dismiss";
+      this.row.classList.add("refused");
+      this.show(note);
     }
 
     toggle() {
@@ -155,11 +166,9 @@
     for (const file of files) {
       const transfer = new Transfer(file);
       if (file.size === 0) {
-        transfer.paused = true;
-        transfer.show("The file is empty.");
+        transfer.never("The file is empty.");
       } else if (file.size > Number(form.dataset.max)) {
-        transfer.paused = true;
-        transfer.show("The file is too large.");
+        transfer.never("The file is too large.");
       } else {
         transfer.show();
         transfer.run();
