@@ -26,6 +26,7 @@ pub mod scratch;
 pub mod telemetry;
 pub mod text;
 pub mod uses;
+pub mod threads;
 
 use std::sync::{Arc, OnceLock};
 

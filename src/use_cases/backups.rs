@@ -24,6 +24,7 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::{self, Call, Request, Saved, answers};
 use crate::platform::metering::{self, Ticket};
 use crate::platform::replica::{self, Until};
+use crate::platform::threads::giving_way;
 
 /// The clock is looked at so often, at least.
 const LOOK: Duration = Duration::from_secs(60);
@@ -197,7 +198,8 @@ pub fn start(app: &App, by: Actor) -> Result<()> {
 async fn run(app: App, turn: Turn, by: Actor, call: Call) -> Result<Saved<BackupFile>> {
     let it = app.clone();
     let made = tokio::task::spawn_blocking(move || {
-        let made = make(&it, &turn).inspect_err(|error| note_failure(&it, by, error));
+        let made = giving_way("backup", || make(&it, &turn)).flatten();
+        let made = made.inspect_err(|error| note_failure(&it, by, error));
         made.map(|made| (turn, made))
     });
     let (_turn, made) = made.await.map_err(|e| Error::internal("making a backup", e))??;
@@ -300,8 +302,8 @@ pub async fn keep(app: App) {
     loop {
         tokio::time::sleep(wait).await;
         let it = app.clone();
-        let round = tokio::task::spawn_blocking(move || round(&it)).await;
-        wait = round.map_err(|e| Error::internal("keeping backups", e)).and_then(|done| done).unwrap_or_else(|error| {
+        let round = tokio::task::spawn_blocking(move || giving_way("backups", || round(&it)).flatten()).await;
+        wait = round.map_err(|e| Error::internal("keeping backups", e)).flatten().unwrap_or_else(|error| {
             tracing::error!(%error, "backups could not be kept");
             soonest(&[AGAIN], [app.backups.settings.every, app.backups.settings.drill_every])
         });

@@ -14,6 +14,7 @@ use super::*;
 use crate::platform::actor::Actor;
 use crate::platform::db::Database;
 use crate::platform::metering::{self, Ticket};
+use crate::platform::threads;
 
 /// What another process has enqueued is found after so long.
 const LOOK: Duration = Duration::from_secs(2);
@@ -23,8 +24,6 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(20);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Jobs whose time has come are made ready so many at once.
 const PROMOTED: u32 = 1000;
-/// Lower than what serves requests; 19 is the lowest.
-const NICENESS: i32 = 10;
 
 /// The workers of this process, until they are stopped. Clones share them.
 #[derive(Clone)]
@@ -209,7 +208,7 @@ impl Shared {
         let shared = self.clone();
         let (id, lease) = (job.id, job.lease);
         let thread = std::thread::Builder::new().name(format!("job {}", kind.name)).spawn(move || {
-            lower_priority();
+            threads::give_way();
             let mut next = Some((job, held));
             while let Some((job, held)) = next {
                 next = shared.run_one(&kind, job, held);
@@ -340,11 +339,6 @@ fn tick(work: &UnitOfWork<'_>, kinds: &Kinds) -> Result<()> {
         tables.put_schedule(kind.name, cron, kind.next_after(work.now())?.unwrap_or(never))?;
     }
     Ok(())
-}
-
-/// What is done for nobody who waits for it gives way to those who do. That it can't is no harm.
-fn lower_priority() {
-    rustix::process::setpriority_process(None, NICENESS).ok();
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
