@@ -132,7 +132,7 @@ fn videos(table: &mut Table, folder: &Path, token: &str, people: Vec<UserId>) {
     let (mut alone, mut here, mut there) = (Vec::new(), Vec::new(), Vec::new());
     let mut took = [Vec::new(), Vec::new()];
     for _ in 0..2 {
-        alone.push(beside(&server, token, &people, || std::thread::sleep(Duration::from_secs(10))));
+        alone.push(beside(&server, token, &people, || std::thread::sleep(Duration::from_secs(8))));
         for (n, (place, answers)) in [("here", &mut here), ("workers", &mut there)].into_iter().enumerate() {
             let place = json!({ "place": place }).to_string();
             let json = "Content-Type: application/json\r\n";
@@ -158,7 +158,7 @@ fn videos(table: &mut Table, folder: &Path, token: &str, people: Vec<UserId>) {
         table.row(&format!("{name}: p50"), ms(answers, 50.0), "ms", None);
         table.row(&format!("{name}: p99"), ms(answers, 99.0), "ms", None);
     }
-    table.row("two videos of 20 s in 1280 × 720, in the server", Spread::of(&took[0]), "s", None);
+    table.row("two videos of 8 s in 1280 × 720, in the server", Spread::of(&took[0]), "s", None);
     table.row("the same by a worker with two slots", Spread::of(&took[1]), "s", None);
 }
 
@@ -178,12 +178,12 @@ fn beside(server: &Server, token: &str, people: &Arc<[UserId]>, work: impl FnOnc
     })
 }
 
-/// Twenty seconds that are not made ready at once.
+/// Eight seconds that are not made ready at once.
 fn video() -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("video.mkv");
     let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=20"])
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=8"])
         .args(["-c:v", "mpeg4", "-q:v", "3"])
         .arg(&path)
         .status();
