@@ -203,7 +203,7 @@ impl Server {
             tokio::spawn(background(app.clone(), kinds.clone())),
             tokio::spawn(backups::keep(app.clone())),
             tokio::spawn(workers.clone().run()),
-            tokio::spawn(sampler.clone().keep(self.settings.costs_every)),
+            tokio::spawn(sampler.clone().keep(self.settings.costs_every.0)),
         ];
         let (leave, left) = watch::channel(None);
         let ending = async {
@@ -235,7 +235,9 @@ impl Server {
             // It holds the database until it is gone; that it was aborted is no news.
             work.await.ok();
         }
-        if let Err(error) = blocking(move || sampler.sample()).await.and_then(|sampled| sampled) {
+        if self.settings.costs_every.0.is_some()
+            && let Err(error) = blocking(move || sampler.sample()).await.and_then(|sampled| sampled)
+        {
             tracing::warn!(%error, "what was used at last could not be written down");
         }
         match (ready, main) {

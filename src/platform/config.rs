@@ -21,7 +21,7 @@ use super::replica::Schedule;
 /// Long enough for a busy machine, short enough for whoever waits after a worker has died.
 const JOB_LEASE: Duration = Duration::from_secs(60);
 /// The finest step of the history.
-const COSTS_EVERY: Duration = Duration::from_secs(60);
+const COSTS_EVERY: Every = Every(Some(Duration::from_secs(60)));
 
 /// What can be set, each by flag, variable or file; nothing must be.
 #[derive(Debug, Clone, Default, Deserialize, clap::Args)]
@@ -124,7 +124,7 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_JOB_LEASE", value_name = "TIME")]
     pub job_lease: Option<Every>,
 
-    /// How often it is written down what each module costs; a crash loses as much [default: 1 minute]
+    /// How often it is written down what each module costs, or off; a crash loses as much [default: 1 minute]
     #[arg(long, env = "ASHLAR_COSTS_EVERY", value_name = "TIME")]
     pub costs_every: Option<Every>,
 
@@ -174,7 +174,7 @@ pub struct Settings {
     pub replica: ReplicaSettings,
     pub backups: BackupSettings,
     pub job_lease: Duration,
-    pub costs_every: Duration,
+    pub costs_every: Every,
     pub media: MediaLimits,
     /// Where files are kept instead of in the database.
     pub media_place: Option<Arc<str>>,
@@ -290,7 +290,7 @@ impl Settings {
             media_place,
             mail,
             job_lease: flags.job_lease.or(file.job_lease).and_then(|Every(time)| time).unwrap_or(JOB_LEASE),
-            costs_every: flags.costs_every.or(file.costs_every).and_then(|Every(time)| time).unwrap_or(COSTS_EVERY),
+            costs_every: flags.costs_every.or(file.costs_every).unwrap_or(COSTS_EVERY),
             max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),
             attempts: AttemptLimits {
                 sign_in_per_address: flags.sign_ins_per_address.or(file.sign_ins_per_address).unwrap_or(per_minute(60)),

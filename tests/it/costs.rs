@@ -11,6 +11,9 @@ use crate::support::{TestApp, ashlar, ashlar_ok, program};
 /// Often, so that no test waits for a minute.
 const OFTEN: [&str; 2] = ["--costs-every", "1 second"];
 
+/// As it is where nobody says otherwise: what is left is written at the stop.
+const USUALLY: [&str; 2] = ["--costs-every", "1 minute"];
+
 /// What the history says, by the command line.
 fn costs(folder: &Path) -> Value {
     serde_json::from_str(&ashlar_ok(folder, &["modules", "--costs", "--json", "--since", "1 hour"])).unwrap()
@@ -41,7 +44,7 @@ fn process_cpu_us(pid: u32) -> u64 {
 
 #[tokio::test]
 async fn a_routes_requests_and_their_cpu_time_are_charged_to_it() {
-    let mut app = TestApp::start().await;
+    let mut app = TestApp::start_with(&USUALLY).await;
     let (id, staff) = app.person("staff@example.org", "staff");
     let before = process_cpu_us(app.pid());
     for _ in 0..300 {
@@ -79,7 +82,7 @@ async fn what_child_processes_use_is_charged_to_the_job() {
     if !Path::new("/usr/bin/ffmpeg").exists() {
         return crate::support::skip("that a video's CPU time is charged to it", "there is no ffmpeg");
     }
-    let mut app = TestApp::start().await;
+    let mut app = TestApp::start_with(&USUALLY).await;
     let (_, member) = app.person("ann@example.org", "member");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.mp4");
@@ -143,7 +146,7 @@ async fn a_minute_at_most_is_lost_with_the_server() {
 
 #[tokio::test]
 async fn the_history_is_bounded_and_outlives_a_clock_that_was_wrong() {
-    let mut app = TestApp::start().await;
+    let mut app = TestApp::start_with(&USUALLY).await;
     let (_, staff) = app.person("staff@example.org", "staff");
     assert_eq!(app.stop(), Some(0));
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
@@ -158,7 +161,7 @@ async fn the_history_is_bounded_and_outlives_a_clock_that_was_wrong() {
     let ahead = now + 3 * 366 * 24 * 60 * 60 * 1000;
     database().execute(put, (ahead - ahead % 60_000, &used)).unwrap();
 
-    app.restart(&[]).await;
+    app.restart(&USUALLY).await;
     app.ask("GET /api/me", &staff, Value::Null).await;
     assert_eq!(app.stop(), Some(0));
 
@@ -233,7 +236,7 @@ async fn the_api_says_the_same_and_refuses_what_is_no_span_of_time() {
 
 #[tokio::test]
 async fn a_name_that_somebody_made_up_is_never_a_routes() {
-    let mut app = TestApp::start().await;
+    let mut app = TestApp::start_with(&USUALLY).await;
     let (_, staff) = app.person("staff@example.org", "staff");
     for path in ["/api/people/people", "/api/people/api", "/api/people/a%2Fsecret", "/password/a-secret-token"] {
         app.get(path).bearer_auth(&staff).send().await.unwrap();
@@ -260,7 +263,7 @@ fn the_command_line_says_what_is_wrong() {
 
 #[tokio::test]
 async fn the_command_line_prints_it_in_columns() {
-    let mut app = TestApp::start().await;
+    let mut app = TestApp::start_with(&USUALLY).await;
     let (_, staff) = app.person("staff@example.org", "staff");
     app.ask("GET /api/me", &staff, Value::Null).await;
     assert_eq!(app.stop(), Some(0));

@@ -200,6 +200,7 @@ impl TestApp {
             .env("ASHLAR_LOG", "warn")
             .env("ASHLAR_BACKUP_EVERY", "off")
             .env("ASHLAR_DRILL_EVERY", "off")
+            .env("ASHLAR_COSTS_EVERY", "off")
             .env("ASHLAR_LISTEN", "127.0.0.1:0")
             .arg("serve")
             .args(args)

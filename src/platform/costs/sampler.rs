@@ -61,8 +61,9 @@ impl Sampler {
         Sampler { database, kinds, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Samples every so often, for as long as the server runs.
-    pub async fn keep(self, every: Duration) {
+    /// Samples every so often, where that is wanted, for as long as the server runs.
+    pub async fn keep(self, every: Option<Duration>) {
+        let Some(every) = every else { return };
         loop {
             tokio::time::sleep(every).await;
             let it = self.clone();
