@@ -213,7 +213,8 @@ async fn a_link_opens_one_file_until_it_expires_or_the_file_is_gone() {
     assert_eq!(seen.text().await.unwrap(), "hello");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(app.get(&short).send().await.unwrap().status(), 404);
-    assert_eq!(app.get(&format!("{}A", &long[..long.len() - 1])).send().await.unwrap().status(), 404);
+    let other = if long.ends_with('A') { 'B' } else { 'A' };
+    assert_eq!(app.get(&format!("{}{other}", &long[..long.len() - 1])).send().await.unwrap().status(), 404);
     let wrong = app.ask(&format!("POST /api/media/{id}/links"), &ann, json!({ "expires_in_s": 0 })).await;
     assert_eq!(wrong.wrong_fields(), ["expires_in_s"]);
     assert_eq!(app.ask(&format!("DELETE /api/media/{id}"), &ann, Value::Null).await.status, 204);
