@@ -147,7 +147,7 @@ impl Billing {
         if !tables.has_books(user)? {
             return tables.delete(user);
         }
-        tables.forget_references(user)?;
+        tables.forget_words(user)?;
         let mut closed = Details {
             name: None,
             address: Default::default(),

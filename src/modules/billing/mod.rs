@@ -4,20 +4,24 @@
 //! Each of its rooms has the shape of a module: rules in `model.rs`, tables behind `repository.rs` in `sqlite.rs`.
 
 mod accounts;
+mod api;
 mod calendar;
 mod catalogue;
+mod exporting;
 mod following;
 mod invoices;
 mod ledger;
 mod model;
 mod payments;
 mod repository;
+mod rights;
 mod run;
 mod sqlite;
 mod subscriptions;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::OpenApi;
 
 pub use calendar::IntervalUnit;
 pub use catalogue::{
@@ -25,7 +29,10 @@ pub use catalogue::{
 };
 pub use invoices::document::{Document, Kind as DocumentKind, Line, Period, Tax, TaxCategory};
 pub use invoices::totals::WantedDiscount;
-pub use invoices::{Draft, Filter as InvoiceFilter, Invoice, InvoiceId, Issued, OwnLine, State as InvoiceState};
+pub use invoices::{
+    Content as InvoiceContent, CreditedLine, Draft, Filter as InvoiceFilter, Invoice, InvoiceId, Issued, NewCreditNote,
+    NewDiscount as NewInvoiceDiscount, NewLine as NewInvoiceLine, OwnLine, State as InvoiceState,
+};
 pub use ledger::{Account as LedgerAccount, Balance, Entry as LedgerEntry, EntryId as LedgerEntryId};
 pub use model::{Account, Details, DetailsChange, GiveUp, Settings};
 pub use payments::{Allocation, Method as PaymentMethod, NewPayment, Payment, PaymentId, Refund, RefundId};
@@ -35,12 +42,15 @@ pub use subscriptions::{
     Subscription, SubscriptionChange, SubscriptionId, When,
 };
 
+use crate::platform::Platform;
 use crate::platform::audit::{self, Change};
 use crate::platform::db::{self, Snapshot, UnitOfWork};
-use crate::platform::error::{Error, Result};
+use crate::platform::error::Result;
+use crate::platform::http::Routes;
 use crate::platform::ids::{Id, UserId};
+use crate::platform::jobs::Kind;
 use crate::platform::module::{Declaration, Module};
-use repository::AccountRepository;
+use rights::Room;
 
 /// What other code may ask of billing.
 #[derive(Debug, Clone, Copy)]
@@ -59,13 +69,23 @@ impl Module for Billing {
     }
 
     fn export(&self, snapshot: &Snapshot<'_>, person: UserId) -> Result<Value> {
-        let Some(details) = snapshot.tables(Owner(())).find_details(person)? else { return Ok(Value::Null) };
-        serde_json::to_value(json!({ "account": details }))
-            .map_err(|e| Error::internal("exporting a billing account", e))
+        self.export_account(snapshot, person)
     }
 
     fn erase(&self, work: &UnitOfWork<'_>, person: UserId) -> Result<()> {
         self.close(work, person)
+    }
+
+    fn routes(&self, platform: &Platform) -> Option<Routes> {
+        api::routes(&Room { platform: platform.clone(), billing: *self })
+    }
+
+    fn api(&self) -> utoipa::openapi::OpenApi {
+        api::BillingApi::openapi()
+    }
+
+    fn jobs(&self, _platform: &Platform) -> Vec<Kind> {
+        vec![run::kind(self)]
     }
 }
 

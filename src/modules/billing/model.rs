@@ -96,8 +96,9 @@ pub struct DetailsChange {
 }
 
 /// Who sells, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = BillingSettings)]
 pub struct Settings {
     pub seller: Party,
     pub bank: Option<BankAccount>,

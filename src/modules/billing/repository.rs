@@ -20,8 +20,8 @@ pub(super) trait AccountRepository {
     /// Whether anything was ever invoiced to, or paid by, this account.
     fn has_books(&self, user: UserId) -> Result<bool>;
 
-    /// Forgets what the payers wrote.
-    fn forget_references(&self, user: UserId) -> Result<()>;
+    /// Forgets what payers wrote, and why something went back.
+    fn forget_words(&self, user: UserId) -> Result<()>;
 
     fn find_settings(&self) -> Result<Option<(Settings, i64)>>;
     fn put_settings(&self, settings: &Settings, version: i64, now: Time) -> Result<()>;

@@ -1,8 +1,10 @@
 //! The billing run: ends trials and periods that are over, and recognises what has been earned. It may be repeated, run late
 //! or be killed anywhere: each invoice is made with the subscription's step that it is for, or not at all.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::subscriptions::{SubscriptionId, SubscriptionRepository};
 use super::{Billing, Owner, calendar};
@@ -10,9 +12,32 @@ use crate::platform::actor::Actor;
 use crate::platform::clock::Time;
 use crate::platform::db::{Database, Snapshot, UnitOfWork};
 use crate::platform::error::Result;
+use crate::platform::jobs::{Failure, Kind, Payload, Record, Run};
 
 /// Steps in one unit of work: few, so that others' writes wait for milliseconds.
 const STEPS: u32 = 16;
+
+/// A run may take so long; the next goes on where it ended.
+const LONGEST_RUN: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Bills what is due.
+#[derive(Serialize, Deserialize)]
+struct Bill;
+impl Payload for Bill {
+    const KIND: &'static str = "billing.run";
+}
+
+/// The run by the clock.
+pub(super) fn kind(billing: &Billing) -> Kind {
+    let billing = *billing;
+    let handler = move |run: &Run, _: Bill| {
+        let ran = billing.run(&run.database, &|_| !run.is_stopping())?;
+        metrics::gauge!("ashlar_billing_failed_subscriptions").set(ran.failed as f64);
+        run.progress(100)?;
+        Ok::<_, Failure>(Record::nothing())
+    };
+    Kind::new(handler).slots(1).longest_run(LONGEST_RUN).every("*/10 * * * *")
+}
 
 /// What a run has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -28,6 +53,11 @@ pub struct Ran {
 impl Billing {
     /// Does all that is due by now, group by group; `go_on` is asked between them.
     pub fn run(&self, database: &Database, go_on: &dyn Fn(&Ran) -> bool) -> Result<Ran> {
+        self.run_until(database, Time::from_ms(i64::MAX), go_on)
+    }
+
+    /// As [`Billing::run`], but only what was due by `until`. What is not over yet is never billed.
+    pub fn run_until(&self, database: &Database, until: Time, go_on: &dyn Fn(&Ran) -> bool) -> Result<Ran> {
         let mut ran = Ran::default();
         // One that fails is tried again by the next run, and does not keep this one from the others.
         let mut failed: Vec<SubscriptionId> = Vec::new();
@@ -35,7 +65,7 @@ impl Billing {
             let known = failed.clone();
             let it = *self;
             let due =
-                database.read_blocking("billing_due", move |snapshot| it.due(snapshot, STEPS + known.len() as u32))?;
+                database.read_blocking("billing_due", move |snapshot| it.due(snapshot, until, STEPS + known.len() as u32))?;
             let due: Vec<_> = due.into_iter().filter(|id| !failed.contains(id)).take(STEPS as usize).collect();
             if due.is_empty() || !go_on(&ran) {
                 break;
@@ -63,7 +93,7 @@ impl Billing {
         }
         loop {
             let it = *self;
-            let today = calendar::day_at(database.clock().now(), &TimeZone::UTC);
+            let today = calendar::day_at(database.clock().now().min(until), &TimeZone::UTC);
             let lines =
                 database.write_blocking("billing_recognize", Actor::system(), move |work| it.recognize(work, today))?;
             ran.recognized += lines as u64;
@@ -82,14 +112,14 @@ impl Billing {
         Ok(steps)
     }
 
-    /// Subscriptions with something to do, each by its account's clock.
-    fn due(&self, snapshot: &Snapshot<'_>, limit: u32) -> Result<Vec<SubscriptionId>> {
+    /// Subscriptions with something to do by `until`, each by its account's clock.
+    fn due(&self, snapshot: &Snapshot<'_>, until: Time, limit: u32) -> Result<Vec<SubscriptionId>> {
         use super::repository::AccountRepository;
         let tables = snapshot.tables(Owner(()));
-        let mut due = tables.list_due(snapshot.now(), limit)?;
+        let mut due = tables.list_due(snapshot.now().min(until), limit)?;
         for user in tables.list_on_trial()? {
             let now: Time = self.details(snapshot, user)?.now(snapshot.now());
-            due.extend(tables.list_due_of(user, now, limit)?);
+            due.extend(tables.list_due_of(user, now.min(until), limit)?);
         }
         Ok(due)
     }

@@ -140,8 +140,16 @@ impl AccountRepository for Tables<'_, Owner> {
         Ok(has.unwrap_or(false))
     }
 
-    fn forget_references(&self, user: UserId) -> Result<()> {
-        self.execute(sql!("UPDATE billing_payments SET reference = NULL WHERE user_id = ?1"), [user]).map(drop)
+    fn forget_words(&self, user: UserId) -> Result<()> {
+        self.execute(sql!("UPDATE billing_payments SET reference = NULL WHERE user_id = ?1"), [user])?;
+        self.execute(
+            sql!(
+                "UPDATE billing_refunds SET reason = NULL
+                 WHERE payment_id IN (SELECT id FROM billing_payments WHERE user_id = ?1)"
+            ),
+            [user],
+        )
+        .map(drop)
     }
 
     fn find_settings(&self) -> Result<Option<(Settings, i64)>> {

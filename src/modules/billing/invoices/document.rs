@@ -34,8 +34,9 @@ pub struct Document {
     pub totals: Totals,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = InvoiceKind)]
 pub enum Kind {
     Invoice,
     /// Its amounts are positive, and are what is given back.
@@ -43,7 +44,9 @@ pub enum Kind {
 }
 
 /// Who sells or buys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = InvoiceParty)]
 pub struct Party {
     pub name: String,
     pub address: Address,
@@ -54,7 +57,9 @@ pub struct Party {
     pub email: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = InvoiceAddress)]
 pub struct Address {
     pub line1: Option<String>,
     pub line2: Option<String>,
@@ -65,23 +70,31 @@ pub struct Address {
     pub country: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SellerBankAccount)]
 pub struct BankAccount {
     pub holder: Option<String>,
     pub iban: String,
     pub bic: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = CreditedInvoice)]
 pub struct Preceding {
     pub number: String,
+    #[schema(value_type = String, format = Date)]
     pub issued_on: Date,
 }
 
 /// Days from the first up to, and without, the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = BillingPeriod)]
 pub struct Period {
+    #[schema(value_type = String, format = Date, example = "2026-11-01")]
     pub from: Date,
+    #[schema(value_type = String, format = Date, example = "2026-12-01")]
     pub until: Date,
 }
 
@@ -101,10 +114,12 @@ pub struct Line {
 }
 
 /// How a line is taxed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InvoiceTax)]
 pub struct Tax {
     pub category: TaxCategory,
     /// In percent, with up to 4 decimals: 19, 7.7. Zero but for [`TaxCategory::Standard`].
+    #[schema(value_type = String, example = "19")]
     pub percent: Decimal,
     /// Whether prices contain it.
     pub is_inclusive: bool,

@@ -308,6 +308,7 @@ impl Billing {
             settled_at: None,
         };
         tables.insert_invoice(&invoice, None, None, &draft.lines)?;
+        work.concerns(invoice.user_id);
         Ok(invoice)
     }
 
@@ -323,21 +324,25 @@ impl Billing {
     ) -> Result<Issued> {
         let before = self.must_be_draft(work, id)?;
         check(&before)?;
-        let lines = self.invoice_lines(work, id)?;
+        let draft = self.draft_of(work, &before)?;
         work.tables(Owner(())).delete_draft(id)?;
-        let draft = Draft {
-            kind: before.kind,
-            user_id: before.user_id,
-            subscription_id: before.subscription_id,
-            credits: before.credits,
-            run_key: None,
-            currency: before.currency,
-            discount: before.discount,
-            note: before.note,
-            lines,
-        };
         let mut details = self.details(work, before.user_id)?;
         self.issue(work, id, &mut details, draft)
+    }
+
+    /// A draft as it is kept, to be previewed or issued.
+    pub fn draft_of(&self, snapshot: &Snapshot<'_>, invoice: &Invoice) -> Result<Draft> {
+        Ok(Draft {
+            kind: invoice.kind,
+            user_id: invoice.user_id,
+            subscription_id: invoice.subscription_id,
+            credits: invoice.credits,
+            run_key: None,
+            currency: invoice.currency,
+            discount: invoice.discount.clone(),
+            note: invoice.note.clone(),
+            lines: self.invoice_lines(snapshot, invoice.id)?,
+        })
     }
 
     pub fn delete_draft(&self, work: &UnitOfWork<'_>, id: InvoiceId) -> Result<()> {

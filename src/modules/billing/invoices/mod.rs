@@ -1,6 +1,7 @@
 //! Invoices and credit notes: what is owed and why.
 
 pub mod document;
+mod drafting;
 mod issuing;
 mod model;
 mod pdf;
@@ -12,6 +13,7 @@ mod sqlite;
 pub mod totals;
 mod ubl;
 
+pub use drafting::{Content, CreditedLine, NewCreditNote, NewDiscount, NewLine};
 pub(super) use issuing::not_now;
 pub use model::{Draft, Invoice, InvoiceId, Issued, OwnLine, State};
 pub use repository::Filter;

@@ -50,6 +50,8 @@ pub(in crate::modules::billing) trait InvoiceRepository {
     fn find_line(&self, id: InvoiceId, position: u32) -> Result<Option<OwnLine>>;
     /// Before `before`, newest first.
     fn list_invoices(&self, filter: &Filter, before: Option<InvoiceId>, limit: u32) -> Result<Vec<Invoice>>;
+    /// The credit notes of an invoice, oldest first.
+    fn list_credit_notes(&self, invoice: InvoiceId) -> Result<Vec<InvoiceId>>;
     /// A person's invoices that are to be paid, oldest first.
     fn list_open(&self, user: UserId) -> Result<Vec<Invoice>>;
     /// What became of it: state, due, credited, when it was settled.

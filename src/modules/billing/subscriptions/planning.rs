@@ -2,6 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
+use rust_decimal::Decimal;
 
 use super::model::{
     Cancellation, Charge, NewSubscription, State, Subscription, SubscriptionChange, SubscriptionId, When, as_document,
@@ -15,6 +16,7 @@ use crate::modules::billing::model::Details;
 use crate::modules::billing::{Billing, Owner};
 use crate::platform::db::Snapshot;
 use crate::platform::error::{Error, Result};
+use crate::platform::money;
 
 /// Trials of one subscription, in days, at most.
 const MAX_TRIAL_DAYS: u16 = 730;
@@ -350,6 +352,11 @@ impl Billing {
         let found = snapshot.tables(Owner(())).find_line(id, position)?;
         let own = found.ok_or_else(|| Error::Internal(format!("{} has no line {position}", invoice.label())))?;
         let amount_minor = match invoice.kind {
+            // What staff have credited of it since is not given back once more.
+            Kind::Invoice if invoice.credited_minor > 0 => {
+                let left = Decimal::from(invoice.gross_minor - invoice.credited_minor);
+                money::round(Decimal::from(own.line.amount_minor) * left / Decimal::from(invoice.gross_minor))?
+            }
             Kind::Invoice => own.line.amount_minor,
             Kind::CreditNote => -own.line.amount_minor,
         };
