@@ -16,8 +16,8 @@ use crate::use_cases::doctor::{self, Finding};
 /// Look for damage and for what does not fit together, also while the server runs.
 ///
 /// It checks the file's pages, indexes and foreign keys; that every table is there and has an owner; that each user
-/// has a profile and a billing account and each of those a user; that nothing lets in someone who is gone; and that
-/// names are found by their words. Exit code 1 while something is wrong.
+/// has a profile and a billing account and each of those a user; that nothing lets in someone who is gone; that names are
+/// found by their words; and that the ledger balances and says what the invoices say. Exit code 1 while something is wrong.
 #[derive(Debug, clap::Args)]
 pub struct Doctor {
     /// Mend what can be mended without losing anything; each change is in the audit trail

@@ -1,6 +1,7 @@
 //! The command line's commands, one file each.
 
 mod backup;
+mod billing;
 mod doctor;
 mod media;
 mod migrate;
@@ -46,6 +47,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Look after people, also while the server runs
     User(user::User),
+    /// Bill what is due, also while the server runs
+    Billing(billing::Billing),
     Backup(backup::Backup),
     Replica(replica::Replica),
     Restore(restore::Restore),
@@ -66,6 +69,7 @@ pub fn run() -> ExitCode {
     let done: Result<ExitCode> = match command {
         Command::Serve(serve) => serve.run(&data).map(|()| ExitCode::SUCCESS),
         Command::User(user) => user.run(&data).map(|()| ExitCode::SUCCESS),
+        Command::Billing(billing) => billing.run(&data),
         Command::Backup(backup) => backup.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Replica(replica) => replica.run(&data).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => restore.run(&data).map(|()| ExitCode::SUCCESS),

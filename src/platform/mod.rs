@@ -25,8 +25,8 @@ pub mod replica;
 pub mod scratch;
 pub mod telemetry;
 pub mod text;
-pub mod uses;
 pub mod threads;
+pub mod uses;
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,6 +1,7 @@
 //! Doctor: what must hold across modules, and mending what does not.
 //!
-//! A person is a user, a profile and a billing account; whatever lets someone in belongs to a user. What is missing is
+//! A person is a user, a profile and a billing account; whatever lets someone in belongs to a user; the ledger balances, and
+//! says what the invoices and accounts say. What is missing is
 //! made; of what is too much only that is removed which nobody can miss: keys to a door that is gone, and what the
 //! closing of an account should have taken with it. The rest is reported, for a person to decide.
 
@@ -24,7 +25,8 @@ use crate::platform::money::Currency;
 /// One thing that does not hold.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
-    pub person: UserId,
+    /// Whom it is about; nobody where the books are wrong.
+    pub person: Option<UserId>,
     pub problem: String,
     /// What mends it, or what to do where a person must decide.
     pub remedy: &'static str,
@@ -65,7 +67,7 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
     for &person in users.difference(&profiles) {
         let email = app.users.get(snapshot, person)?.email;
         findings.push(Finding {
-            person,
+            person: Some(person),
             problem: format!("user {person} ({email}) has no profile"),
             remedy: "creates one named after the address",
             mend: Some(Mend::CreateProfile),
@@ -74,7 +76,7 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
     for &person in users.difference(&accounts) {
         let email = app.users.get(snapshot, person)?.email;
         findings.push(Finding {
-            person,
+            person: Some(person),
             problem: format!("user {person} ({email}) has no billing account"),
             remedy: "opens one in EUR",
             mend: Some(Mend::OpenAccount),
@@ -88,7 +90,7 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
     }
     for &person in known.difference(&users) {
         findings.push(Finding {
-            person,
+            person: Some(person),
             problem: format!("a password, session or link is kept for the user {person}, who does not exist"),
             remedy: "removes what nobody can sign in with",
             mend: Some(Mend::ForgetSignIn),
@@ -99,7 +101,7 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
     }
     for &person in set(jobs::known_users(snapshot)?).difference(&users) {
         findings.push(Finding {
-            person,
+            person: Some(person),
             problem: format!("jobs are about the user {person}, who does not exist"),
             remedy: "removes what there is nobody for",
             mend: Some(Mend::DropJobs),
@@ -107,7 +109,7 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
     }
     for &person in set(mail::known_users(snapshot)?).difference(&users) {
         findings.push(Finding {
-            person,
+            person: Some(person),
             problem: format!("mails went to the user {person}, who does not exist"),
             remedy: "removes what there is nobody for",
             mend: Some(Mend::DropMails),
@@ -117,7 +119,7 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
         let profile = app.profiles.of(snapshot, person)?;
         if avatar::item(app, snapshot, &profile)?.is_none() {
             findings.push(Finding {
-                person,
+                person: Some(person),
                 problem: format!("the picture of {person} is the file {avatar}, which does not exist or is another's"),
                 remedy: "does without",
                 mend: Some(Mend::DropAvatar),
@@ -126,10 +128,18 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
     }
     for person in app.profiles.mismatched(snapshot)? {
         findings.push(Finding {
-            person,
+            person: Some(person),
             problem: format!("the search words of the profile of {person} are not those of the name"),
             remedy: "makes them anew",
             mend: Some(Mend::Reindex),
+        });
+    }
+    for problem in app.billing.ledger_faults(snapshot)? {
+        findings.push(Finding {
+            person: None,
+            problem,
+            remedy: "by hand: the books can't be wrong unless another program wrote to the file, so look into a backup",
+            mend: None,
         });
     }
     findings.sort_by_key(|finding| finding.person);
@@ -141,9 +151,14 @@ fn orphan(snapshot: &Snapshot<'_>, person: UserId, what: &str, erase: Mend) -> R
     let trail = audit::list(snapshot, Some(audit::SubjectId::from_uuid(person.uuid())), None, 100)?;
     let problem = format!("there is a {what} of the user {person}, who does not exist");
     Ok(match trail.iter().any(|entry| entry.action == "person.closed") {
-        true => Finding { person, problem, remedy: "removes it, since that account was closed", mend: Some(erase) },
+        true => Finding {
+            person: Some(person),
+            problem,
+            remedy: "removes it, since that account was closed",
+            mend: Some(erase),
+        },
         false => Finding {
-            person,
+            person: Some(person),
             problem,
             remedy: "by hand: nothing says that this account was closed, so look for the person in a backup",
             mend: None,
@@ -166,30 +181,29 @@ pub fn mend(app: &App, by: Actor) -> Result<Vec<Finding>> {
 }
 
 fn mend_one(app: &App, work: &UnitOfWork<'_>, finding: &Finding) -> Result<()> {
-    let Finding { person, mend, .. } = *finding;
+    let Finding { person: Some(person), mend: Some(mend), .. } = *finding else { return Ok(()) };
     match mend {
-        None => return Ok(()),
-        Some(Mend::CreateProfile) => {
+        Mend::CreateProfile => {
             let email = app.users.get(work, person)?.email;
             let name = email.as_str().split('@').next().unwrap_or_default();
             app.profiles.create(work, person, DisplayName::parse(name)?)?;
         }
-        Some(Mend::OpenAccount) => {
+        Mend::OpenAccount => {
             let name = app.profiles.of(work, person)?.display_name;
             app.billing.open_account(work, person, Currency::EUR, name.as_str())?;
         }
-        Some(Mend::ForgetSignIn) => app.platform.auth.erase(work, person)?,
-        Some(Mend::EraseProfile) => app.profiles.erase(work, person)?,
-        Some(Mend::EraseAccount) => app.billing.erase(work, person)?,
-        Some(Mend::EraseMedia) => app.media.erase(work, person)?,
-        Some(Mend::DropJobs) => drop(jobs::erase(work, person)?),
-        Some(Mend::DropMails) => drop(mail::erase(work, person)?),
-        Some(Mend::DropAvatar) => {
+        Mend::ForgetSignIn => app.platform.auth.erase(work, person)?,
+        Mend::EraseProfile => app.profiles.erase(work, person)?,
+        Mend::EraseAccount => app.billing.erase(work, person)?,
+        Mend::EraseMedia => app.media.erase(work, person)?,
+        Mend::DropJobs => drop(jobs::erase(work, person)?),
+        Mend::DropMails => drop(mail::erase(work, person)?),
+        Mend::DropAvatar => {
             if let Some(avatar) = app.profiles.of(work, person)?.avatar_id {
                 app.profiles.drop_avatar(work, person, avatar)?;
             }
         }
-        Some(Mend::Reindex) => app.profiles.reindex(work, person)?,
+        Mend::Reindex => app.profiles.reindex(work, person)?,
     }
     audit::record_person(work, "person.mended", person, Some(&finding.problem), Some(&finding.remedy))
 }

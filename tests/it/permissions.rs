@@ -68,10 +68,65 @@ const MATRIX: &[(&str, [u16; 7])] = &[
     ("PATCH /api/media/uploads/{id}", [401, 404, 404, 404, 404, 401, 401]),
     ("DELETE /api/media/uploads/{id}", [401, 412, 412, 412, 412, 401, 401]),
     ("GET /metrics", [401, 403, 403, 200, 200, 401, 401]),
+    ("GET /api/billing/settings", [401, 403, 403, 200, 200, 401, 401]),
+    ("PUT /api/billing/settings", [401, 403, 403, 403, 200, 401, 401]),
+    ("GET /api/billing/products", [401, 200, 200, 200, 200, 401, 401]),
+    ("POST /api/billing/products", [401, 403, 403, 201, 201, 401, 401]),
+    ("GET /api/billing/products/{id}", [401, 404, 404, 404, 404, 401, 401]),
+    ("PATCH /api/billing/products/{id}", [401, 403, 403, 404, 404, 401, 401]),
+    ("GET /api/billing/prices", [401, 200, 200, 200, 200, 401, 401]),
+    ("POST /api/billing/prices", [401, 403, 403, 422, 422, 401, 401]),
+    ("GET /api/billing/prices/{id}", [401, 404, 404, 404, 404, 401, 401]),
+    ("POST /api/billing/prices/{id}/retirement", [401, 403, 403, 404, 404, 401, 401]),
+    ("GET /api/billing/tax-rates", [401, 403, 403, 200, 200, 401, 401]),
+    ("POST /api/billing/tax-rates", [401, 403, 403, 201, 201, 401, 401]),
+    ("GET /api/billing/tax-rates/{id}", [401, 403, 403, 404, 404, 401, 401]),
+    ("POST /api/billing/tax-rates/{id}/retirement", [401, 403, 403, 404, 404, 401, 401]),
+    ("GET /api/billing/accounts/{user_id}", [401, 200, 403, 200, 200, 401, 401]),
+    ("PATCH /api/billing/accounts/{user_id}", [401, 200, 403, 200, 200, 401, 401]),
+    ("GET /api/billing/subscriptions", [401, 200, 200, 200, 200, 401, 401]),
+    // Of a plan that there is not: who may ask is told so.
+    ("POST /api/billing/subscriptions", [401, 422, 403, 422, 422, 401, 401]),
+    ("POST /api/billing/subscriptions/preview", [401, 422, 403, 422, 422, 401, 401]),
+    // To members, what is another's is not there; these are nobody's.
+    ("GET /api/billing/subscriptions/{id}", [401, 404, 404, 404, 404, 401, 401]),
+    ("GET /api/billing/subscriptions/{id}/events", [401, 404, 404, 404, 404, 401, 401]),
+    ("POST /api/billing/subscriptions/{id}/changes", [401, 404, 404, 404, 404, 401, 401]),
+    ("POST /api/billing/subscriptions/{id}/changes/preview", [401, 404, 404, 404, 404, 401, 401]),
+    ("POST /api/billing/subscriptions/{id}/cancellation", [401, 404, 404, 404, 404, 401, 401]),
+    ("POST /api/billing/subscriptions/{id}/cancellation/preview", [401, 404, 404, 404, 404, 401, 401]),
+    ("DELETE /api/billing/subscriptions/{id}/cancellation", [401, 404, 404, 404, 404, 401, 401]),
+    ("POST /api/billing/subscriptions/{id}/pause", [401, 403, 403, 404, 404, 401, 401]),
+    ("DELETE /api/billing/subscriptions/{id}/pause", [401, 403, 403, 404, 404, 401, 401]),
+    ("GET /api/billing/invoices", [401, 200, 200, 200, 200, 401, 401]),
+    ("POST /api/billing/invoices", [401, 403, 403, 422, 422, 401, 401]),
+    ("GET /api/billing/invoices/{id}", [401, 404, 404, 404, 404, 401, 401]),
+    ("PUT /api/billing/invoices/{id}", [401, 403, 403, 404, 404, 401, 401]),
+    ("DELETE /api/billing/invoices/{id}", [401, 403, 403, 404, 404, 401, 401]),
+    ("POST /api/billing/invoices/{id}/finalization", [401, 403, 403, 404, 404, 401, 401]),
+    ("POST /api/billing/invoices/{id}/payments", [401, 403, 403, 404, 404, 401, 401]),
+    ("POST /api/billing/invoices/{id}/void", [401, 403, 403, 404, 404, 401, 401]),
+    ("POST /api/billing/invoices/{id}/uncollectible", [401, 403, 403, 404, 404, 401, 401]),
+    ("POST /api/billing/invoices/{id}/credit-notes", [401, 403, 403, 404, 404, 401, 401]),
+    ("GET /api/billing/payments", [401, 200, 200, 200, 200, 401, 401]),
+    ("POST /api/billing/payments", [401, 403, 403, 201, 201, 401, 401]),
+    ("GET /api/billing/payments/{id}", [401, 404, 404, 404, 404, 401, 401]),
+    ("POST /api/billing/payments/{id}/refunds", [401, 403, 403, 404, 404, 401, 401]),
+    ("GET /api/billing/ledger/entries", [401, 403, 403, 200, 200, 401, 401]),
+    ("GET /api/billing/ledger/balances", [401, 403, 403, 200, 200, 401, 401]),
+    ("PUT /api/billing/accounts/{user_id}/test-clock", [401, 403, 403, 403, 200, 401, 401]),
     // These end what the others need, so they come last.
     ("DELETE /api/people/{id}", [401, 403, 403, 204, 204, 401, 401]),
     ("DELETE /api/sessions", [401, 204, 204, 204, 204, 401, 401]),
     ("DELETE /api/sessions/current", [401, 204, 204, 204, 204, 401, 401]),
+];
+
+/// What ends a caller, or whom it is about, or takes who has no books yet.
+const ENDING: [&str; 4] = [
+    "DELETE /api/people/{id}",
+    "DELETE /api/sessions",
+    "DELETE /api/sessions/current",
+    "PUT /api/billing/accounts/{user_id}/test-clock",
 ];
 
 /// As above, for what staff may not do to other staff, nor to owners: nobody, a member, staff, an owner.
@@ -82,6 +137,8 @@ const UPWARDS: &[(&str, [u16; 4])] = &[
     ("PATCH /api/people/{id}", [401, 403, 403, 200]),
     ("GET /api/people/{id}/export", [401, 403, 403, 200]),
     ("POST /api/people/{id}/password-link", [401, 403, 403, 201]),
+    ("GET /api/billing/accounts/{id}", [401, 403, 403, 200]),
+    ("PATCH /api/billing/accounts/{id}", [401, 403, 403, 200]),
     ("DELETE /api/people/{id}", [401, 403, 403, 204]),
 ];
 
@@ -103,28 +160,17 @@ async fn everyone_may_do_what_their_role_says_and_no_more() {
     let app = TestApp::start().await;
     let (_, owner) = app.person("owner@example.org", "owner");
     app.sign_up("someone@example.org").await;
-    // Callers and a member of their own for each cell, since some operations end them.
+    let mut shared = Vec::new();
+    for column in 0..7 {
+        shared.push(callers(&app, &owner, &format!("shared{column}"), column).await);
+    }
     let mut wrong = Vec::new();
     for (row, (operation, expected)) in MATRIX.iter().enumerate() {
         for (column, expected) in expected.iter().enumerate() {
-            let (member, members_token) = app.person(&format!("member{row}.{column}@example.org"), "member");
-            let token = match column {
-                0 => String::new(),
-                1 => members_token,
-                2 => app.person(&format!("other{row}.{column}@example.org"), "member").1,
-                3 => app.person(&format!("staff{row}.{column}@example.org"), "staff").1,
-                4 => app.person(&format!("owner{row}.{column}@example.org"), "owner").1,
-                5 => {
-                    let (id, token) = app.person(&format!("disabled{row}.{column}@example.org"), "owner");
-                    let state = json!({ "state": "disabled" });
-                    assert_eq!(app.ask(&format!("PATCH /api/people/{id}"), &owner, state).await.status, 200);
-                    token
-                }
-                _ => {
-                    let (_, token) = app.person(&format!("revoked{row}.{column}@example.org"), "owner");
-                    assert_eq!(app.ask("DELETE /api/sessions/current", &token, Value::Null).await.status, 204);
-                    token
-                }
+            // Some operations end who asks, or whom they are about: each cell of those has its own.
+            let (member, token) = match ENDING.contains(operation) {
+                true => callers(&app, &owner, &format!("{row}.{column}"), column).await,
+                false => shared[column].clone(),
             };
             let (what, body) = example(operation, &member, &format!("new{row}.{column}@example.org"));
             let answer = app.ask(&what, &token, body).await;
@@ -134,6 +180,30 @@ async fn everyone_may_do_what_their_role_says_and_no_more() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A member, and the token of who asks about them in this column.
+async fn callers(app: &TestApp, owner: &str, name: &str, column: usize) -> (String, String) {
+    let (member, members_token) = app.person(&format!("member{name}@example.org"), "member");
+    let token = match column {
+        0 => String::new(),
+        1 => members_token,
+        2 => app.person(&format!("other{name}@example.org"), "member").1,
+        3 => app.person(&format!("staff{name}@example.org"), "staff").1,
+        4 => app.person(&format!("owner{name}@example.org"), "owner").1,
+        5 => {
+            let (id, token) = app.person(&format!("disabled{name}@example.org"), "owner");
+            let state = json!({ "state": "disabled" });
+            assert_eq!(app.ask(&format!("PATCH /api/people/{id}"), owner, state).await.status, 200);
+            token
+        }
+        _ => {
+            let (_, token) = app.person(&format!("revoked{name}@example.org"), "owner");
+            assert_eq!(app.ask("DELETE /api/sessions/current", &token, Value::Null).await.status, 204);
+            token
+        }
+    };
+    (member, token)
 }
 
 #[tokio::test]
@@ -204,6 +274,29 @@ fn example(operation: &str, id: &str, new: &str) -> (String, Value) {
         "PATCH /api/job-kinds/{name}" => json!({ "paused": true }),
         "POST /api/outbox/release" => json!({ "discard": false }),
         "PATCH /api/people/{id}" => json!({ "state": "active" }),
+        "PUT /api/billing/settings" => json!({ "seller": { "name": "Ashlar Ltd", "address": {} } }),
+        "POST /api/billing/products" => json!({ "name": "Team" }),
+        "PATCH /api/billing/products/{id}" => json!({ "name": "Team" }),
+        "POST /api/billing/prices" => {
+            json!({ "product_id": id, "plan": "team", "currency": "EUR", "interval": "month", "unit_price_minor": "1" })
+        }
+        "POST /api/billing/tax-rates" => json!({ "name": "Zero", "category": "zero", "percent": "0" }),
+        "PUT /api/billing/accounts/{user_id}/test-clock" => json!({ "at": "2026-01-01T00:00:00Z" }),
+        "POST /api/billing/subscriptions" | "POST /api/billing/subscriptions/preview" => {
+            json!({ "user_id": id, "plan": "none" })
+        }
+        _ if operation.contains("/changes") => json!({ "seats": 2 }),
+        _ if operation.contains("POST") && operation.contains("/cancellation") => json!({}),
+        "POST /api/billing/invoices" => json!({ "user_id": id, "lines": [] }),
+        "PUT /api/billing/invoices/{id}" => json!({ "lines": [] }),
+        "POST /api/billing/payments" => {
+            json!({ "user_id": id, "amount": { "amount_minor": 1, "currency": "EUR" } })
+        }
+        "POST /api/billing/invoices/{id}/payments" | "POST /api/billing/payments/{id}/refunds" => {
+            json!({ "amount": { "amount_minor": 1, "currency": "EUR" } })
+        }
+        "POST /api/billing/invoices/{id}/credit-notes" => json!({}),
+        _ if operation.starts_with("PATCH /api/billing/accounts") => json!({ "name": "changed" }),
         _ if operation.starts_with("PATCH /api/profiles") => json!({ "bio": "changed" }),
         _ => Value::Null,
     };

@@ -20,7 +20,8 @@ impl Billing {
         let all = |before: Option<SubscriptionId>| self.subscriptions(snapshot, Some(user), before, AT_ONCE);
         for one in whole(all, |one| one.id)? {
             let events = self.subscription_events(snapshot, one.id, u32::MAX)?;
-            let events = events.iter().map(|event| json!({ "at": event.at, "kind": event.kind, "detail": event.detail }));
+            let events =
+                events.iter().map(|event| json!({ "at": event.at, "kind": event.kind, "detail": event.detail }));
             subscriptions.push(json!({
                 "id": one.id, "plan": self.price(snapshot, one.price_id)?.plan, "seats": one.seats, "state": one.state,
                 "started_on": one.started_on, "trial_until": one.trial_until, "period": one.period,

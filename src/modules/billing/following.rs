@@ -9,7 +9,7 @@ use crate::platform::error::Result;
 const AT_ONCE: u32 = 100;
 
 impl Billing {
-    /// An invoice has been paid: its subscription is well again, unless another one is overdue.
+    /// An invoice has been paid, or needs not be any more: its subscription is well again, unless another one is overdue.
     pub(super) fn was_paid(&self, work: &UnitOfWork<'_>, invoice: &Invoice) -> Result<()> {
         let Some(id) = invoice.subscription_id else { return Ok(()) };
         let today = self.details(work, invoice.user_id)?.today(work.now());

@@ -61,7 +61,7 @@ pub struct Details {
 
 /// What may be changed of an account. What is absent stays; an empty text takes away what is there.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[schema(as = BillingAccountChange)]
 pub struct DetailsChange {
     /// Until the first invoice.
@@ -143,6 +143,28 @@ impl Settings {
     pub fn check(&self) -> Result<()> {
         if self.seller.name.trim().is_empty() {
             return Err(Error::invalid("seller.name", "missing: invoices must say who sells"));
+        }
+        let (seller, address) = (&self.seller, &self.seller.address);
+        for (field, typed) in [
+            ("seller.name", Some(&seller.name)),
+            ("seller.address.line1", address.line1.as_ref()),
+            ("seller.address.line2", address.line2.as_ref()),
+            ("seller.address.postcode", address.postcode.as_ref()),
+            ("seller.address.city", address.city.as_ref()),
+            ("seller.address.region", address.region.as_ref()),
+            ("seller.tax_id", seller.tax_id.as_ref()),
+            ("seller.tax_number", seller.tax_number.as_ref()),
+            ("seller.email", seller.email.as_ref()),
+            ("bank.holder", self.bank.as_ref().and_then(|bank| bank.holder.as_ref())),
+            ("bank.iban", self.bank.as_ref().map(|bank| &bank.iban)),
+            ("bank.bic", self.bank.as_ref().and_then(|bank| bank.bic.as_ref())),
+        ] {
+            typed.map(|typed| text::line(field, typed, MAX_LINE)).transpose()?;
+        }
+        if let Some(code) = &address.country
+            && country("seller.address.country", code)? != *code
+        {
+            return Err(Error::invalid("seller.address.country", "two capital letters, as in ISO 3166: DE"));
         }
         if self.payment_terms_days > MAX_TERMS_DAYS {
             return Err(Error::invalid("payment_terms_days", format!("at most {MAX_TERMS_DAYS}")));

@@ -64,8 +64,8 @@ impl Billing {
         loop {
             let known = failed.clone();
             let it = *self;
-            let due =
-                database.read_blocking("billing_due", move |snapshot| it.due(snapshot, until, STEPS + known.len() as u32))?;
+            let due = database
+                .read_blocking("billing_due", move |snapshot| it.due(snapshot, until, STEPS + known.len() as u32))?;
             let due: Vec<_> = due.into_iter().filter(|id| !failed.contains(id)).take(STEPS as usize).collect();
             if due.is_empty() || !go_on(&ran) {
                 break;

@@ -14,6 +14,7 @@ use crate::platform::clock::Time;
 use crate::platform::db::Tables;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
+use crate::platform::money::Currency;
 use crate::sql;
 
 impl AccountRepository for Tables<'_, Owner> {
@@ -150,6 +151,20 @@ impl AccountRepository for Tables<'_, Owner> {
             [user],
         )
         .map(drop)
+    }
+
+    fn list_owed(&self) -> Result<Vec<(Currency, i64)>> {
+        self.fetch_all(
+            sql!("SELECT currency, sum(due_minor) FROM billing_invoices WHERE state = 'open' GROUP BY currency"),
+            [],
+            |row| Ok((said(row, 0)?, row.get(1)?)),
+        )
+    }
+
+    fn list_held(&self) -> Result<Vec<(Currency, i64)>> {
+        self.fetch_all(sql!("SELECT currency, sum(credit_minor) FROM billing_accounts GROUP BY currency"), [], |row| {
+            Ok((said(row, 0)?, row.get(1)?))
+        })
     }
 
     fn find_settings(&self) -> Result<Option<(Settings, i64)>> {

@@ -1,5 +1,6 @@
 //! Billing, by its face: subscriptions over months of a test clock, invoices, payments, and the ledger behind them.
 
+mod api;
 mod faults;
 mod properties;
 mod rules;

@@ -147,10 +147,8 @@ fn shown(room: &Room, snapshot: &Snapshot<'_>, it: Invoice) -> Result<Shown> {
         None => foreseen(room, snapshot, &it)?,
     };
     let paid = billing.allocations_to(snapshot, it.id)?.into_iter().filter(|one| one.amount_minor > 0);
-    let payment = |one: Allocation| InvoicePayment {
-        payment_id: one.payment,
-        amount: Money::new(one.amount_minor, it.currency),
-    };
+    let payment =
+        |one: Allocation| InvoicePayment { payment_id: one.payment, amount: Money::new(one.amount_minor, it.currency) };
     Ok(Shown {
         document: document.map(DocumentView::from),
         payments: paid.map(payment).collect(),

@@ -96,20 +96,28 @@ pub(super) fn routes(room: &Room) -> Option<Routes> {
         on(room).get(subscriptions::show).at(at!("api" / "billing" / "subscriptions" / String)),
         on(room).get(subscriptions::events).at(at!("api" / "billing" / "subscriptions" / String / "events")),
         on(room).post(subscriptions::change).at(at!("api" / "billing" / "subscriptions" / String / "changes")),
-        on(room)
-            .post(subscriptions::preview_change)
-            .at(at!("api" / "billing" / "subscriptions" / String / "changes" / "preview")),
-        on(room)
-            .post(subscriptions::cancel)
-            .delete(subscriptions::take_back)
-            .at(at!("api" / "billing" / "subscriptions" / String / "cancellation")),
-        on(room)
-            .post(subscriptions::preview_cancel)
-            .at(at!("api" / "billing" / "subscriptions" / String / "cancellation" / "preview")),
-        on(room)
-            .post(subscriptions::pause)
-            .delete(subscriptions::unpause)
-            .at(at!("api" / "billing" / "subscriptions" / String / "pause")),
+        on(room).post(subscriptions::preview_change).at(at!("api"
+            / "billing"
+            / "subscriptions"
+            / String
+            / "changes"
+            / "preview")),
+        on(room).post(subscriptions::cancel).delete(subscriptions::take_back).at(at!("api"
+            / "billing"
+            / "subscriptions"
+            / String
+            / "cancellation")),
+        on(room).post(subscriptions::preview_cancel).at(at!("api"
+            / "billing"
+            / "subscriptions"
+            / String
+            / "cancellation"
+            / "preview")),
+        on(room).post(subscriptions::pause).delete(subscriptions::unpause).at(at!("api"
+            / "billing"
+            / "subscriptions"
+            / String
+            / "pause")),
         on(room).get(invoices::list).post(invoices::add).at(at!("api" / "billing" / "invoices")),
         on(room)
             .get(invoices::show)

@@ -246,10 +246,8 @@ pub(super) async fn add(room: Room, mut request: Request) -> Result<Response> {
 )]
 pub(super) async fn show(room: Room, request: Request<String>) -> Result<Response> {
     let id = PaymentId::parse(&request.path, "payment");
-    room.look("show_payment", &request, move |room, snapshot, who| {
-        view(room, snapshot, find(room, snapshot, who, id)?)
-    })
-    .await
+    room.look("show_payment", &request, move |room, snapshot, who| view(room, snapshot, find(room, snapshot, who, id)?))
+        .await
 }
 
 /// Gives a payment back, or a part of it: from the account's credit first, then from what it paid, which is open again.

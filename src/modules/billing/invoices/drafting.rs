@@ -133,7 +133,11 @@ impl NewDiscount {
         if self.amount.is_some_and(|amount| amount.currency != currency) {
             return Err(Error::invalid("discount.amount.currency", format!("this account is billed in {currency}")));
         }
-        Ok(WantedDiscount { reason, percent: self.percent, amount_minor: self.amount.map(|amount| amount.amount_minor) })
+        Ok(WantedDiscount {
+            reason,
+            percent: self.percent,
+            amount_minor: self.amount.map(|amount| amount.amount_minor),
+        })
     }
 }
 
@@ -219,7 +223,12 @@ impl Billing {
             lines,
         };
         let mut details = self.details(work, invoice.user_id)?;
-        self.issue(work, work.new_id(), &mut details, draft)
+        let issued = self.issue(work, work.new_id(), &mut details, draft)?;
+        let after = self.invoice(work, id)?;
+        if (invoice.state, after.state) == (State::Open, State::Paid) {
+            self.was_paid(work, &after)?;
+        }
+        Ok(issued)
     }
 
     /// The credit notes of an invoice, oldest first.

@@ -237,6 +237,7 @@ impl Billing {
         (invoice.state, invoice.due_minor, invoice.settled_at) = (State::Void, 0, Some(work.now()));
         let invoice = self.put_invoice(work, invoice)?;
         record_about(work, "billing.invoice_voided", id, invoice.user_id, Some(&was), Some(&invoice.state))?;
+        self.was_paid(work, &invoice)?;
         Ok(invoice)
     }
 

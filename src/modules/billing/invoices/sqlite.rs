@@ -177,7 +177,9 @@ impl InvoiceRepository for Tables<'_, Owner> {
     }
 
     fn list_credit_notes(&self, invoice: InvoiceId) -> Result<Vec<InvoiceId>> {
-        self.fetch_all(sql!("SELECT id FROM billing_invoices WHERE credits = ?1 ORDER BY id"), [invoice], |row| row.get(0))
+        self.fetch_all(sql!("SELECT id FROM billing_invoices WHERE credits = ?1 ORDER BY id"), [invoice], |row| {
+            row.get(0)
+        })
     }
 
     fn list_open(&self, user: UserId) -> Result<Vec<Invoice>> {
