@@ -13,6 +13,7 @@ mod invoices;
 mod ledger;
 mod model;
 mod payments;
+mod reports;
 mod repository;
 mod rights;
 mod run;
@@ -33,9 +34,13 @@ pub use invoices::{
     Content as InvoiceContent, CreditedLine, Draft, Filter as InvoiceFilter, Invoice, InvoiceId, Issued, NewCreditNote,
     NewDiscount as NewInvoiceDiscount, NewLine as NewInvoiceLine, OwnLine, State as InvoiceState,
 };
-pub use ledger::{Account as LedgerAccount, Balance, Entry as LedgerEntry, EntryId as LedgerEntryId};
+pub use ledger::{Account as LedgerAccount, Balance, Beancount, Entry as LedgerEntry, EntryId as LedgerEntryId};
 pub use model::{Account, Details, DetailsChange, GiveUp, Settings};
 pub use payments::{Allocation, Method as PaymentMethod, NewPayment, Payment, PaymentId, Refund, RefundId};
+pub use reports::{
+    Aged, Churn, ChurnMonth, Month, Months, Mrr, MrrMonth, PlanRevenue, Receivables, ReceivablesAge, Revenue,
+    RevenueMonth, TaxOfRate, TaxReturn,
+};
 pub use run::Ran;
 pub use subscriptions::{
     Cancellation, Event as SubscriptionEvent, Movement, NewSubscription, Outcome, State as SubscriptionState,
@@ -46,7 +51,7 @@ use crate::platform::Platform;
 use crate::platform::audit::{self, Change};
 use crate::platform::db::{self, Snapshot, UnitOfWork};
 use crate::platform::error::Result;
-use crate::platform::http::Routes;
+use crate::platform::http::{self, Routes};
 use crate::platform::ids::{Id, UserId};
 use crate::platform::jobs::Kind;
 use crate::platform::module::{Declaration, Module};
@@ -77,11 +82,15 @@ impl Module for Billing {
     }
 
     fn routes(&self, platform: &Platform) -> Option<Routes> {
-        api::routes(&Room { platform: platform.clone(), billing: *self })
+        let room = Room { platform: platform.clone(), billing: *self };
+        let parts = [api::routes(&room), reports::api_routes(platform), reports::page_routes(platform)];
+        http::either(parts.into_iter().flatten())
     }
 
     fn api(&self) -> utoipa::openapi::OpenApi {
-        api::BillingApi::openapi()
+        let mut document = api::BillingApi::openapi();
+        document.merge(reports::ReportsApi::openapi());
+        document
     }
 
     fn jobs(&self, _platform: &Platform) -> Vec<Kind> {

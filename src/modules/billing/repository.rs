@@ -24,11 +24,6 @@ pub(super) trait AccountRepository {
     /// Forgets what payers wrote, and why something went back.
     fn forget_words(&self, user: UserId) -> Result<()>;
 
-    /// What open invoices come to, by currency.
-    fn list_owed(&self) -> Result<Vec<(Currency, i64)>>;
-    /// What all accounts' credit comes to, by currency.
-    fn list_held(&self) -> Result<Vec<(Currency, i64)>>;
-
     fn find_settings(&self) -> Result<Option<(Settings, i64)>>;
     fn put_settings(&self, settings: &Settings, version: i64, now: Time) -> Result<()>;
 }

@@ -153,20 +153,6 @@ impl AccountRepository for Tables<'_, Owner> {
         .map(drop)
     }
 
-    fn list_owed(&self) -> Result<Vec<(Currency, i64)>> {
-        self.fetch_all(
-            sql!("SELECT currency, sum(due_minor) FROM billing_invoices WHERE state = 'open' GROUP BY currency"),
-            [],
-            |row| Ok((said(row, 0)?, row.get(1)?)),
-        )
-    }
-
-    fn list_held(&self) -> Result<Vec<(Currency, i64)>> {
-        self.fetch_all(sql!("SELECT currency, sum(credit_minor) FROM billing_accounts GROUP BY currency"), [], |row| {
-            Ok((said(row, 0)?, row.get(1)?))
-        })
-    }
-
     fn find_settings(&self) -> Result<Option<(Settings, i64)>> {
         self.fetch_optional(sql!("SELECT settings, version FROM billing_settings WHERE id = 1"), [], |row| {
             Ok((json(row, 0)?, row.get(1)?))

@@ -2,7 +2,9 @@
 
 mod api;
 mod faults;
+mod ledger;
 mod properties;
+mod reports;
 mod rules;
 
 use ashlar::app;
@@ -22,7 +24,7 @@ use tempfile::TempDir;
 /// A unit's books, in a database of their own.
 pub struct Books {
     pub database: Database,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 /// What of a price a test cares for.
@@ -52,7 +54,7 @@ impl Books {
         let (schema, _) = app::prove().unwrap();
         let at = Folder::at(folder.path()).unwrap();
         let database = Database::open(&at, schema, Clock::system(), Role::Server, Tuning::default()).unwrap();
-        let books = Books { database, _folder: folder };
+        let books = Books { database, folder };
         let settings: Settings =
             serde_json::from_value(json!({ "seller": { "name": "Ashlar Ltd", "address": {} } })).unwrap();
         books.write(move |work| Billing.change_settings(work, settings, |_| Ok(()))).unwrap();

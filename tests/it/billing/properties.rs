@@ -120,6 +120,7 @@ proptest! {
         }
 
         books.must_be_sound();
+        super::reports::must_agree(&books, ann);
         let invoices = books.invoices(ann);
         let open: i64 = invoices.iter().filter(|i| i.state == InvoiceState::Open).map(|i| i.due_minor).sum();
         prop_assert_eq!(books.balance(LedgerAccount::Receivable), open);

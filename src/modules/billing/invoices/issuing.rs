@@ -7,7 +7,7 @@ use super::model::{Draft, Invoice, InvoiceId, Issued, State};
 use super::revenue::revenue_of;
 use super::{InvoiceRepository, totals};
 use crate::modules::billing::ledger::{Account, Cause, Posting};
-use crate::modules::billing::model::Details;
+use crate::modules::billing::model::{Details, Settings};
 use crate::modules::billing::{Billing, Owner, record_about};
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
@@ -21,6 +21,17 @@ impl Billing {
     /// # Errors
     /// If it has no lines, or amounts are out of range; [`Error::Conflict`] if it is in another currency than the account.
     pub fn preview(&self, snapshot: &Snapshot<'_>, details: &Details, draft: &mut Draft) -> Result<Document> {
+        let (settings, _) = self.settings(snapshot)?;
+        self.compose(snapshot, &settings, details, draft)
+    }
+
+    fn compose(
+        &self,
+        snapshot: &Snapshot<'_>,
+        settings: &Settings,
+        details: &Details,
+        draft: &mut Draft,
+    ) -> Result<Document> {
         if draft.lines.is_empty() || draft.lines.len() > MAX_LINES {
             return Err(Error::invalid("lines", format!("from 1 to {MAX_LINES}")));
         }
@@ -28,7 +39,6 @@ impl Billing {
             let currency = details.account.currency;
             return Err(Error::conflict("currency", format!("this account is billed in {currency}, and in no other")));
         }
-        let (settings, _) = self.settings(snapshot)?;
         let today = details.today(snapshot.now());
         let mut lines: Vec<_> = draft.lines.iter().map(|own| own.line.clone()).collect();
         let sums = totals::add_up(&mut lines, draft.discount.as_ref())?;
@@ -87,9 +97,9 @@ impl Billing {
         details: &mut Details,
         mut draft: Draft,
     ) -> Result<Issued> {
-        let mut document = self.preview(work, details, &mut draft)?;
         let tables = work.tables(Owner(()));
         let (settings, _) = self.settings(work)?;
+        let mut document = self.compose(work, &settings, details, &mut draft)?;
         let prefix = match draft.kind {
             Kind::Invoice => &settings.invoice_series,
             Kind::CreditNote => &settings.credit_note_series,
@@ -142,6 +152,7 @@ impl Billing {
         let at = (invoice.id, invoice.currency, document.issued_on);
         let revenue = revenue_of(&draft.lines, &document.discounts);
         let (deferred, earned) = self.note_revenue(work, at, &draft.lines, &revenue, 1)?;
+        self.note_tax(work, document.issued_on, document, (&draft.lines, &revenue), 1)?;
         let posting = Posting::new(invoice.currency, document.issued_on, Cause::Invoice, invoice.label())
             .about(invoice.id.uuid(), invoice.user_id)
             .debit(Account::Receivable, totals.due_minor)
@@ -184,6 +195,7 @@ impl Billing {
         let at = (note.id, note.currency, document.issued_on);
         let revenue = revenue_of(&draft.lines, &document.discounts);
         let (deferred, earned) = self.note_revenue(work, at, &draft.lines, &revenue, -1)?;
+        self.note_tax(work, document.issued_on, document, (&draft.lines, &revenue), -1)?;
         let posting = Posting::new(note.currency, document.issued_on, Cause::CreditNote, note.label())
             .about(note.id.uuid(), note.user_id)
             .debit(Account::DeferredRevenue, -deferred)
@@ -221,17 +233,18 @@ impl Billing {
         }
         let mut details = self.details(work, invoice.user_id)?;
         let today = details.today(work.now());
-        // What had no period was earned at once; the rest is deferred, or was recognised since.
-        let (recognized, open) = self.end_deferrals(work, id, today)?;
-        let earned = totals.net_minor - recognized - open;
+        let lines = self.invoice_lines(work, id)?;
+        let revenue = revenue_of(&lines, &document.discounts);
+        let (earned, open) = self.take_back_revenue(work, (id, invoice.currency, today), &lines, &revenue)?;
         let posting = Posting::new(invoice.currency, today, Cause::Void, format!("{} is void", invoice.label()))
             .about(id.uuid(), invoice.user_id)
             .credit(Account::Receivable, totals.due_minor)
             .credit(Account::Credit, totals.prepaid_minor)
             .debit(Account::DeferredRevenue, open)
-            .debit(Account::Revenue, earned + recognized)
+            .debit(Account::Revenue, earned)
             .debit(Account::Tax, totals.tax_minor);
         self.post(work, &posting)?;
+        self.note_tax(work, today, &document, (&lines, &revenue), -1)?;
         self.move_credit(work, &mut details, totals.prepaid_minor)?;
         let was = invoice.state;
         (invoice.state, invoice.due_minor, invoice.settled_at) = (State::Void, 0, Some(work.now()));

@@ -1,5 +1,7 @@
 //! Revenue: recognised by day over the period that is served.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
@@ -91,25 +93,31 @@ impl Billing {
     pub(in crate::modules::billing) fn recognize(&self, work: &UnitOfWork<'_>, today: Date) -> Result<usize> {
         let due = work.tables(Owner(())).list_due_deferrals(today, AT_ONCE)?;
         // One entry for each currency and month: what is late is earned in the month it was served in.
-        let mut earned: std::collections::BTreeMap<(Currency, Date), i64> = Default::default();
+        let mut earned: BTreeMap<(Currency, Date), i64> = BTreeMap::new();
+        let mut by_plan: BTreeMap<(Currency, Option<&str>, Date), i64> = BTreeMap::new();
         for deferral in &due {
             let mut now = deferral.clone();
             let mut from = deferral.period.from;
             while from < today && from < deferral.period.until {
                 let next_month = from.last_of_month().tomorrow().unwrap_or(Date::MAX);
                 let until = next_month.min(today).min(deferral.period.until);
-                let amount = deferral.earned(until)? - now.recognized_minor;
+                let so_far = deferral.earned(until)?;
+                let amount = so_far - now.recognized_minor;
                 // Months before the last time are behind: nothing of them is left.
-                if amount != 0 && deferral.earned(until)?.abs() > deferral.recognized_minor.abs() {
+                if amount != 0 && so_far.abs() > deferral.recognized_minor.abs() {
                     let day = until.yesterday().unwrap_or(from);
                     *earned.entry((deferral.currency, day)).or_default() += amount;
-                    self.note_earned(work, deferral.currency, deferral.plan.as_deref(), day, amount)?;
+                    let of_month = (deferral.currency, deferral.plan.as_deref(), day.first_of_month());
+                    *by_plan.entry(of_month).or_default() += amount;
                     now.recognized_minor += amount;
                 }
                 from = until;
             }
             let next = (today < deferral.period.until).then_some(today);
             work.tables(Owner(())).update_deferral(&now, next)?;
+        }
+        for ((currency, plan, month), amount) in by_plan {
+            self.note_earned(work, currency, plan, month, amount)?;
         }
         for ((currency, day), amount) in earned {
             let posting = Posting::new(currency, day, Cause::Recognition, format!("revenue up to {day}"))
@@ -120,17 +128,33 @@ impl Billing {
         Ok(due.len())
     }
 
-    /// Ends the deferrals of an invoice that is void: returns what was recognised of them, and what was not.
-    pub(super) fn end_deferrals(&self, work: &UnitOfWork<'_>, invoice: InvoiceId, day: Date) -> Result<(i64, i64)> {
+    /// Takes back the revenue of an invoice that is void: returns what had been earned of it, and what had not.
+    pub(super) fn take_back_revenue(
+        &self,
+        work: &UnitOfWork<'_>,
+        (invoice, currency, day): (InvoiceId, Currency, Date),
+        lines: &[OwnLine],
+        revenue: &[i64],
+    ) -> Result<(i64, i64)> {
         let tables = work.tables(Owner(()));
-        let (mut recognized, mut open) = (0, 0);
-        for mut deferral in tables.list_deferrals(invoice)? {
-            recognized += deferral.recognized_minor;
-            open += deferral.amount_minor - deferral.recognized_minor;
-            self.note_earned(work, deferral.currency, deferral.plan.as_deref(), day, -deferral.recognized_minor)?;
-            deferral.amount_minor = deferral.recognized_minor;
-            tables.update_deferral(&deferral, None)?;
+        let mut deferrals = tables.list_deferrals(invoice)?;
+        let (mut earned, mut open) = (0, 0);
+        for ((position, own), net) in (1..).zip(lines).zip(revenue) {
+            // What had no days to come was earned at once; of the rest, what was recognised since.
+            let of_line = match deferrals.iter_mut().find(|deferral| deferral.position == position) {
+                None => *net,
+                Some(deferral) => {
+                    open += deferral.amount_minor - deferral.recognized_minor;
+                    deferral.amount_minor = deferral.recognized_minor;
+                    tables.update_deferral(deferral, None)?;
+                    deferral.recognized_minor
+                }
+            };
+            earned += of_line;
+            if of_line != 0 {
+                self.note_earned(work, currency, own.plan.as_deref(), day, -of_line)?;
+            }
         }
-        Ok((recognized, open))
+        Ok((earned, open))
     }
 }
