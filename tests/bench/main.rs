@@ -3,6 +3,7 @@
 //! Absolute figures depend on the machine and its mood; ratios come from alternating runs of one sitting.
 
 mod backup;
+mod billing;
 mod jobs;
 mod load;
 mod media;
@@ -52,6 +53,7 @@ fn main() {
         ("replica", replica::replica),
         ("jobs", jobs::jobs),
         ("media", media::media),
+        ("billing", billing::billing),
     ];
     for (name, part) in parts {
         if only.is_none_or(|only| only == name) {

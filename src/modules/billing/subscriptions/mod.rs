@@ -210,15 +210,18 @@ impl Billing {
         }
         let event = self.event(work, details, before, &after, kind, detail)?;
         tables.insert_event(&after, &event, work.new_id())?;
-        let state = |of: &Subscription| of.state;
-        record_about(
-            work,
-            "billing.subscription_changed",
-            after.id,
-            after.user_id,
-            before.map(state).as_ref(),
-            Some(&after.state),
-        )?;
+        // Nobody did a renewal: its time line and its invoice say what there is to say.
+        if kind != "renewed" {
+            let before = before.map(|before| before.state);
+            record_about(
+                work,
+                "billing.subscription_changed",
+                after.id,
+                after.user_id,
+                before.as_ref(),
+                Some(&after.state),
+            )?;
+        }
         Ok(Outcome { subscription: after, document: issued.map(|issued| issued.document) })
     }
 
@@ -231,8 +234,12 @@ impl Billing {
         kind: &'static str,
         detail: String,
     ) -> Result<Event> {
-        let then = before.map_or(Ok(0), |before| self.monthly(snapshot, before))?;
-        let now = self.monthly(snapshot, after)?;
+        let costs = |of: &Subscription| (of.price_id, of.seats, of.state.is_recurring());
+        let (then, now) = match before {
+            Some(before) if costs(before) == costs(after) => (0, 0),
+            Some(before) => (self.monthly(snapshot, before)?, self.monthly(snapshot, after)?),
+            None => (0, self.monthly(snapshot, after)?),
+        };
         let movement = match Movement::of(then, now) {
             // A pause is no end.
             Some(Movement::Churn) if after.state == State::Paused => Some(Movement::Contraction),
