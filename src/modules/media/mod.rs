@@ -367,7 +367,7 @@ fn must_fit(length: u64, limits: &MediaLimits) -> Result<()> {
 }
 
 fn sweep_soon(work: &UnitOfWork<'_>) -> Result<()> {
-    let order = Order { unique_key: Some("soon".into()), ..Order::default() };
+    let order = Order { unique_key: Some("soon".into()), is_upkeep: true, ..Order::default() };
     jobs::enqueue_with(work, &Sweep, order).map(drop)
 }
 

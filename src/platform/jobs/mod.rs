@@ -83,7 +83,7 @@ fn enqueue_text(work: &UnitOfWork<'_>, kind: &str, payload: &str, order: Order) 
         return Ok(there);
     }
     let id = work.new_id();
-    let person = order.person.or(work.person());
+    let person = order.person.or(work.person()).filter(|_| !order.is_upkeep);
     tables.insert(id, kind, payload, &order, person, work.now())?;
     work.raise(SIGNAL);
     Ok(id)

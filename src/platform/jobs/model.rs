@@ -14,6 +14,8 @@ pub struct Order {
     pub unique_key: Option<String>,
     /// Whom it is about, so that it is erased with them; whom the unit of work concerns, where none is named.
     pub person: Option<UserId>,
+    /// It is about nobody, whomever the unit of work concerns: what cleans up after people stays when they go.
+    pub is_upkeep: bool,
 }
 
 /// Which jobs of a kind run first.
