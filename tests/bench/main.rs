@@ -41,7 +41,7 @@ fn main() {
     let long = arguments.iter().any(|arg| arg == "--long");
     let only = arguments.iter().find(|arg| !arg.starts_with('-'));
     let mut table = Table::default();
-    let parts: [(&str, Part); 11] = [
+    let parts: [(&str, Part); 12] = [
         ("writes", writes),
         ("durability", durability),
         ("reads", reads),

@@ -4,7 +4,6 @@ use super::model::{Account, Details, Settings};
 use crate::platform::clock::Time;
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
-use crate::platform::money::Currency;
 
 pub(super) trait AccountRepository {
     /// Adds an account; [`Error::Duplicate`](crate::platform::error::Error::Duplicate) if its user has one.

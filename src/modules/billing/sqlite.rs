@@ -14,7 +14,6 @@ use crate::platform::clock::Time;
 use crate::platform::db::Tables;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
-use crate::platform::money::Currency;
 use crate::sql;
 
 impl AccountRepository for Tables<'_, Owner> {
