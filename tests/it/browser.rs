@@ -113,7 +113,9 @@ impl Browser {
     }
 
     async fn follow(&self, link: &str) {
-        let link = format!("//a[normalize-space()='{link}' and not(@aria-current)]");
+        // A person's name stands beside their picture.
+        let text = format!("normalize-space()='{link}' or bdi[normalize-space()='{link}']");
+        let link = format!("//a[({text}) and not(@aria-current)]");
         self.leave_by(&link).await;
     }
 

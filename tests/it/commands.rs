@@ -339,7 +339,7 @@ fn an_older_schema_is_brought_up_to_date_by_migrate_and_by_restore() {
     let kept = tempfile::tempdir().unwrap();
     let file = kept.path().join("older.db");
     let raw = Connection::open(unit.path().join("ashlar.db")).unwrap();
-    raw.execute_batch("DROP TABLE billing_accounts; DROP TABLE migrations_billing; PRAGMA user_version = 5").unwrap();
+    raw.execute_batch("DROP TABLE drills; DROP TABLE migrations_backup; PRAGMA user_version = 5").unwrap();
     drop(raw);
     assert!(backup(unit.path(), &file)["people"].is_null());
 
@@ -348,8 +348,8 @@ fn an_older_schema_is_brought_up_to_date_by_migrate_and_by_restore() {
     let output = restore(unit.path(), &file);
 
     assert_eq!(check.status.code(), Some(1));
-    assert_eq!(String::from_utf8(check.stdout).unwrap().trim(), "pending  billing/V1__accounts");
-    assert_eq!(ran.trim(), "ran      billing/V1__accounts");
+    assert_eq!(String::from_utf8(check.stdout).unwrap().trim(), "pending  backup/V1__drills");
+    assert_eq!(ran.trim(), "ran      backup/V1__drills");
     assert_eq!(fs::read_dir(unit.path().join("backups")).unwrap().count(), 1, "no copy from before was kept");
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(ashlar(unit.path(), &["migrate", "--check"]).status.code(), Some(0));

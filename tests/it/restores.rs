@@ -523,7 +523,7 @@ async fn an_older_schema_and_another_unit_are_called_that_and_restored() {
     let older = console.app.folder.join("backups/older.db");
     fs::copy(console.backup(), &older).unwrap();
     let raw = Connection::open(&older).unwrap();
-    raw.execute_batch("DROP TABLE billing_accounts; DROP TABLE migrations_billing; PRAGMA user_version = 5").unwrap();
+    raw.execute_batch("DROP TABLE drills; DROP TABLE migrations_backup; PRAGMA user_version = 5").unwrap();
     drop(raw);
     let chosen = console.post("/restore", &[("backup", "backups/older.db")]).await;
     let page = console.get(&chosen.location).await;
