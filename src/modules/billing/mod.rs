@@ -12,6 +12,7 @@ mod following;
 mod invoices;
 mod ledger;
 mod model;
+mod pages;
 mod payments;
 mod reports;
 mod repository;
@@ -51,6 +52,7 @@ use crate::platform::Platform;
 use crate::platform::audit::{self, Change};
 use crate::platform::db::{self, Snapshot, UnitOfWork};
 use crate::platform::error::Result;
+use crate::platform::http::page::NavItem;
 use crate::platform::http::{self, Routes};
 use crate::platform::ids::{Id, UserId};
 use crate::platform::jobs::Kind;
@@ -83,8 +85,9 @@ impl Module for Billing {
 
     fn routes(&self, platform: &Platform) -> Option<Routes> {
         let room = Room { platform: platform.clone(), billing: *self };
-        let parts = [api::routes(&room), reports::api_routes(platform), reports::page_routes(platform)];
-        http::either(parts.into_iter().flatten())
+        let reports = [reports::api_routes(platform), reports::page_routes(platform)];
+        let parts = [api::routes(&room), pages::routes(platform, *self)].into_iter().chain(reports);
+        http::either(parts.flatten())
     }
 
     fn api(&self) -> utoipa::openapi::OpenApi {
@@ -95,6 +98,10 @@ impl Module for Billing {
 
     fn jobs(&self, _platform: &Platform) -> Vec<Kind> {
         vec![run::kind(self)]
+    }
+
+    fn nav(&self) -> Option<NavItem> {
+        Some(NavItem { label: "Billing", href: "/billing", for_members: true })
     }
 }
 

@@ -100,6 +100,13 @@ impl<P> Request<P> {
         Ok(Call::new(caller, key.transpose()?.map(|key| (key, scope))))
     }
 
+    /// As [`Request::call`], of a form that bears a key of its own: sent twice, it is taken once.
+    pub fn form_call(&self, who: &Principal, key: &str, said: &str) -> Result<Call> {
+        let key = Some(key).filter(|key| !key.is_empty()).map(|key| IdempotencyKey::parse(key.as_bytes()));
+        let scope = format!("{} {}", self.head.method, self.head.path);
+        Ok(Call::new(self.caller(who), key.transpose()?.map(|key| (key, scope))).with_body(said.as_bytes()))
+    }
+
     /// The query, each parameter once; unknown ones are refused.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         form(self.head.query.as_bytes())

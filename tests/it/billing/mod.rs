@@ -3,6 +3,7 @@
 mod api;
 mod faults;
 mod ledger;
+mod pages;
 mod properties;
 mod reports;
 mod rules;

@@ -129,6 +129,13 @@ impl Billing {
         self.carry_out(work, &mut details, Some(&before), planned)
     }
 
+    pub fn preview_resume(&self, snapshot: &Snapshot<'_>, id: SubscriptionId) -> Result<Outcome> {
+        let before = self.subscription(snapshot, id)?;
+        let details = self.details(snapshot, before.user_id)?;
+        let planned = self.plan_resumption(snapshot, &details, &before)?;
+        self.foresee(snapshot, &details, planned)
+    }
+
     /// Bills no further periods until it is resumed.
     pub fn pause_subscription(
         &self,
