@@ -186,6 +186,7 @@ async fn price_page(room: &Room, request: &Request, typed: Typed, refused: Refus
         .await?;
     products.retain(|product| product.is_active);
     rates.retain(|rate| rate.is_active);
+    rates.sort_by_key(|rate| rate.category != TaxCategory::Standard);
     let content = PricePage { products, rates, typed, refused: &refused };
     page(room, &request.head, &viewer, "Add a price", &refused, &content)
 }

@@ -11,7 +11,7 @@ use super::{Room, invoice_of, page, user_of, view};
 use crate::modules::billing::invoices::document::{Document, Kind, Line, Period};
 use crate::modules::billing::invoices::{Draft, Invoice, InvoiceId, OwnLine, State};
 use crate::modules::billing::model::Details;
-use crate::modules::billing::{TaxRate, TaxRateId, WantedDiscount};
+use crate::modules::billing::{TaxCategory, TaxRate, TaxRateId, WantedDiscount};
 use crate::platform::auth::Principal;
 use crate::platform::clock::Time;
 use crate::platform::db::{Snapshot, UnitOfWork};
@@ -139,6 +139,8 @@ async fn draft_page(
         }
         form.set("rows", rows.to_string());
         form.set("key", crate::platform::ids::Id::<Draft>::new(snapshot.now()).to_string());
+        // Its own rate first, then those that charge something.
+        rates.sort_by_key(|rate| (Some(rate.id) != details.tax_rate_id, rate.category != TaxCategory::Standard));
         // A form that grows is not looked at yet.
         let foreseen = match wants_preview && !form.is("do", "more") {
             true => foresee(room, snapshot, about, &details, it.as_ref(), &form).map(Some),
