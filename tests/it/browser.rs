@@ -566,3 +566,66 @@ async fn files_are_dropped_paused_resumed_and_looked_at() {
         people.body["items"].as_array().unwrap().iter().find(|it| it["user"]["email"] == "ann@example.org").unwrap();
     assert!(on_path("chromium").is_none() || ann["profile"]["avatar_id"].is_string(), "{ann}");
 }
+
+#[tokio::test]
+async fn from_who_sells_to_the_first_invoice_and_its_payment() {
+    let app = TestApp::start().await;
+    let link = app.set_up_link.clone().unwrap();
+    in_browser(&app.origin, &[], |browser| async move {
+        browser.go(&link).await;
+        browser.fill("email", "owner@example.org").await;
+        browser.fill("display_name", LONG_NAME).await;
+        browser.fill("password", PASSWORD).await;
+        browser.press("Create the owner account").await;
+        browser.follow("Billing").await;
+        browser.see("Before the first invoice").await;
+        browser.pictures("billing-empty").await;
+
+        browser.follow("Settings").await;
+        browser.fill("name", "Ashlar Masonry Ltd").await;
+        browser.fill("iban", "DE88 3704 0044 0532 0130 00").await;
+        browser.press("Save settings").await;
+        browser.see("Its check digits are wrong").await;
+        browser.pictures("billing-settings-refused").await;
+        assert_eq!(browser.value("name").await, "Ashlar Masonry Ltd");
+        browser.fill("iban", "DE89 3704 0044 0532 0130 00").await;
+        browser.press("Save settings").await;
+        browser.see("The settings are saved").await;
+        browser.follow("Overview").await;
+        browser.follow("Add a tax rate").await;
+        browser.fill("name", "VAT 19 %").await;
+        browser.fill("percent", "19").await;
+        browser.press("Add tax rate").await;
+        browser.see("The tax rate is added").await;
+        browser.follow("Add a product").await;
+        browser.fill("name", LONG_NAME).await;
+        browser.press("Save product").await;
+        browser.see("Now give it a price").await;
+        browser.fill("plan", "team-monthly").await;
+        browser.fill("unit_price", "1234567.89").await;
+        browser.press("Add price").await;
+        browser.see("The price is added").await;
+        browser.pictures("billing-catalogue").await;
+
+        browser.follow("Accounts").await;
+        browser.follow(LONG_NAME).await;
+        browser.follow("Subscribe…").await;
+        browser.press("See what it does").await;
+        browser.see("This invoice is made at once").await;
+        browser.pictures("billing-preview").await;
+        browser.press("Begin it").await;
+        browser.see("The subscription has begun").await;
+        browser.pictures("billing-subscription").await;
+        browser.leave_by("//a[starts-with(normalize-space(), 'INV-')]").await;
+        browser.pictures("billing-invoice").await;
+        browser.follow("Record a payment").await;
+        browser.press("Record payment").await;
+        browser.see("The payment is recorded").await;
+        browser.follow("Billing").await;
+        browser.see("Nothing is open").await;
+        browser.pictures("billing-overview").await;
+        browser.go("/billing/me").await;
+        browser.pictures("billing-me").await;
+    })
+    .await;
+}

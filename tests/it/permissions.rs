@@ -73,6 +73,8 @@ const MATRIX: &[(&str, [u16; 7])] = &[
     ("GET /api/billing/reports/receivables", [401, 403, 403, 200, 200, 401, 401]),
     ("GET /api/billing/reports/churn", [401, 403, 403, 200, 200, 401, 401]),
     ("GET /api/billing/ledger/export", [401, 403, 403, 200, 200, 401, 401]),
+    ("GET /api/billing/invoices/{id}/pdf", [401, 404, 404, 404, 404, 401, 401]),
+    ("GET /api/billing/invoices/{id}/xml", [401, 404, 404, 404, 404, 401, 401]),
     ("GET /metrics", [401, 403, 403, 200, 200, 401, 401]),
     ("GET /api/billing/settings", [401, 403, 403, 200, 200, 401, 401]),
     ("PUT /api/billing/settings", [401, 403, 403, 403, 200, 401, 401]),

@@ -92,6 +92,7 @@ impl Module for Billing {
 
     fn api(&self) -> utoipa::openapi::OpenApi {
         let mut document = api::BillingApi::openapi();
+        document.merge(pages::DownloadsApi::openapi());
         document.merge(reports::ReportsApi::openapi());
         document
     }

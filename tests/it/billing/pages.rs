@@ -71,7 +71,11 @@ impl Shop {
         let settings = [
             ("name", "Ashlar Ltd"),
             ("line1", "1 Quarry Lane"),
+            ("postcode", "10115"),
+            ("city", "Berlin"),
             ("country", "DE"),
+            ("tax_id", "DE123456789"),
+            ("email", "billing@example.org"),
             ("iban", "DE89 3704 0044 0532 0130 00"),
             ("payment_terms_days", "14"),
             ("invoice_series", "INV"),
@@ -100,6 +104,11 @@ impl Shop {
             ];
             assert_eq!(shop.post("/billing/prices/add", &shop.staff, &fields).await.led(), "/billing/catalogue");
         }
+        let edit = format!("/billing/accounts/{}/edit", shop.ann.0);
+        let version = shop.get(&edit, &shop.staff).await.value("version");
+        let address = [("line1", "5 Long Street"), ("postcode", "10117"), ("city", "Berlin"), ("country", "de")];
+        let fields: Vec<_> = address.into_iter().chain([("name", "Ann Lee"), ("version", &version)]).collect();
+        assert_eq!(shop.post(&edit, &shop.staff, &fields).await.led(), format!("/billing/accounts/{}", shop.ann.0));
         shop
     }
 
@@ -400,6 +409,23 @@ async fn whoever_has_the_link_sees_the_invoice_and_nothing_else() {
     assert_eq!(shown.document(), seen.document());
     shown.must_show(&["36.00\u{a0}EUR</strong> to pay", "DE89370400440532013000"]);
     shown.must_not_show(&["/billing/"]);
+
+    for (form, content_type, start) in [("pdf", "application/pdf", "%PDF-"), ("xml", "application/xml", "<?xml")] {
+        let file = shop.app.get(&format!("{link}/{form}")).send().await.unwrap();
+        assert_eq!((file.status().as_u16(), file.headers()["content-type"].to_str().unwrap()), (200, content_type));
+        let named = file.headers()["content-disposition"].to_str().unwrap().to_owned();
+        assert!(named.contains("filename=\"INV-") && named.ends_with(&format!(".{form}\"")), "{named}");
+        let bytes = file.bytes().await.unwrap();
+        assert!(bytes.starts_with(start.as_bytes()));
+        let id = invoice.rsplit('/').next().unwrap();
+        let own = shop.app.page(&format!("/billing/invoices/{id}/{form}"), &shop.ann.1).send().await.unwrap();
+        assert_eq!(own.bytes().await.unwrap(), bytes, "the same bytes each time");
+        let path = format!("/api/billing/invoices/{id}/{form}");
+        assert_eq!(shop.app.ask(&format!("GET {path}"), &shop.bob.1, serde_json::Value::Null).await.status, 404);
+        let over = shop.app.get(&path).bearer_auth(&shop.staff).send().await.unwrap();
+        assert_eq!(over.bytes().await.unwrap(), bytes);
+        assert_eq!(shop.app.get(&format!("/invoices/{id}/{form}")).send().await.unwrap().status(), 404);
+    }
 
     let altered = format!("{}A", &link[..link.len() - 1]);
     let altered = if altered == link { format!("{}B", &link[..link.len() - 1]) } else { altered };

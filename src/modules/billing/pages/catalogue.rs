@@ -56,6 +56,7 @@ struct PricePage<'a> {
     products: Vec<Product>,
     rates: Vec<TaxRate>,
     typed: Typed,
+    done: Option<&'static str>,
     refused: &'a Refusal,
 }
 
@@ -187,7 +188,8 @@ async fn price_page(room: &Room, request: &Request, typed: Typed, refused: Refus
     products.retain(|product| product.is_active);
     rates.retain(|rate| rate.is_active);
     rates.sort_by_key(|rate| rate.category != TaxCategory::Standard);
-    let content = PricePage { products, rates, typed, refused: &refused };
+    let done = view::done(&request.head);
+    let content = PricePage { products, rates, typed, done, refused: &refused };
     page(room, &request.head, &viewer, "Add a price", &refused, &content)
 }
 

@@ -63,6 +63,7 @@ struct Confirm<'a> {
 #[template(path = "modules/billing/pages/templates/public.html", config = "src/askama.toml")]
 struct Public {
     it: Invoice,
+    link: String,
     title: String,
     document: Document,
     today: jiff::civil::Date,
@@ -267,14 +268,14 @@ pub(super) async fn confirm(room: Room, request: Request<String>) -> Result<Resp
 
 /// `GET /invoices/{link}`: for whoever has it.
 pub(super) async fn by_link(room: Room, request: Request<String>) -> Result<Response> {
-    let (billing, text) = (room.billing, request.path.clone());
+    let (billing, text, link) = (room.billing, request.path.clone(), request.head.path.clone());
     let secret = room.platform.database.unit().secret;
     let found = room.platform.database.read("invoice_link", move |snapshot| {
         let InvoiceLink(id) = InvoiceLink::parse(&text, &secret)?;
         let it = billing.invoice(snapshot, id)?;
         let document = billing.document(snapshot, id)?.ok_or(Error::NotFound("invoice"))?;
         let today = billing.details(snapshot, it.user_id)?.today(snapshot.now());
-        Ok(Public { title: http::label_of(&it.label()), it, document, today })
+        Ok(Public { link, title: http::label_of(&it.label()), it, document, today })
     });
     let content = found.await?;
     let mut response = http::page::public(&content.title, &content)?;

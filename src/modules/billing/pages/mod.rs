@@ -2,6 +2,7 @@
 
 mod accounts;
 mod catalogue;
+mod downloads;
 mod drafts;
 mod invoices;
 mod links;
@@ -15,6 +16,8 @@ mod subscriptions;
 mod typed;
 pub(in crate::modules::billing) mod view;
 mod wishes;
+
+pub(super) use downloads::DownloadsApi;
 
 use serde::Deserialize;
 use warp::path as at;
@@ -43,6 +46,10 @@ pub(super) struct Room {
 
 pub(super) fn routes(platform: &Platform, billing: Billing) -> Option<Routes> {
     let room = &Room { platform: platform.clone(), billing };
+    http::either([pages(room), downloads::routes(room)].into_iter().flatten())
+}
+
+fn pages(room: &Room) -> Option<Routes> {
     http::either([
         on(room).get(overview::show).at(at!("billing")),
         on(room).get(me::show).at(at!("billing" / "me")),

@@ -18,7 +18,7 @@ pub(super) struct Sum {
 }
 
 pub(super) trait ConsoleRepository {
-    /// By currency; of all persons, in a state or overdue.
+    /// By currency; of all persons, in a state or overdue, or else all but drafts and what is void.
     fn sum_invoices(&self, filter: &InvoiceFilter) -> Result<Vec<Sum>>;
     /// What is open and due before `day`, by currency.
     fn sum_overdue(&self, day: Date) -> Result<Vec<Sum>>;

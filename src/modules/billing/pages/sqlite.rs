@@ -22,7 +22,8 @@ impl ConsoleRepository for Tables<'_, Owner> {
                 "SELECT currency, count(*), sum(iif(kind = 'invoice', net_minor, -net_minor)),
                         sum(iif(kind = 'invoice', gross_minor, -gross_minor)),
                         sum(iif(state = 'open', due_minor, 0))
-                 FROM billing_invoices WHERE ?1 IS NULL OR state = ?1 GROUP BY currency ORDER BY currency"
+                 FROM billing_invoices WHERE state = ?1 OR ?1 IS NULL AND state NOT IN ('draft', 'void')
+                 GROUP BY currency ORDER BY currency"
             ),
             [filter.state.map(|state| state.as_str())],
             sum,
