@@ -18,10 +18,10 @@ use crate::platform::http::page::{Nav, Viewer};
 use crate::platform::http::{self, Routes, Service, page};
 use crate::platform::jobs::remote::{self, RemoteApi};
 use crate::platform::jobs::{self, JobsApi, Kinds, Work};
-use crate::platform::mail::{self, Mailer, MailsApi};
+use crate::platform::mail::{self, Mailer, MailsApi, Recipient};
 use crate::platform::module::{Declaration, Module};
 use crate::platform::telemetry;
-use crate::platform::{FindViewer, Platform};
+use crate::platform::{FindRecipient, FindViewer, Platform};
 use crate::use_cases::avatar;
 use crate::use_cases::console;
 use crate::use_cases::costs::Bookkeeper;
@@ -86,6 +86,16 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         let picture = avatar::address(&Media, snapshot, &profile)?;
         Ok(Viewer::new(profile.display_name.to_string(), picture, who))
     });
+    let recipient: FindRecipient = Arc::new(|snapshot, person| {
+        let user = match Users.get(snapshot, person) {
+            Ok(user) => user,
+            Err(Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let name = Profiles.of(snapshot, person)?.display_name.to_string();
+        Ok(Some(Recipient { person, address: user.email.to_string(), name }))
+    });
+    let origin: Arc<str> = settings.origin().into();
     let platform = Platform {
         database,
         auth,
@@ -93,14 +103,16 @@ pub fn compose(database: Database, settings: &Settings) -> App {
         site: settings.site.clone(),
         nav: Arc::new(nav),
         viewer,
+        recipient,
+        origin: origin.clone(),
         replica: Arc::default(),
         leaving: Arc::default(),
         media: settings.media,
         media_place: settings.media_place.clone(),
         uses: Arc::new(avatar::Avatars),
+        payments: settings.payments.clone(),
         connections: Arc::default(),
     };
-    let origin = settings.origin().into();
     let backups = Keeper::new(settings.backups.clone());
     let restores = Restores::new(settings.max_restore_upload);
     let job_lease = settings.job_lease;

@@ -16,7 +16,9 @@ use super::db::Tuning;
 use super::error::{Error, Result};
 use super::http::{Limits, Proxies, SiteSettings};
 use super::mail::{MailSettings, SecretUrl};
+use super::outgoing::Reach;
 use super::replica::Schedule;
+use super::secret::Secret;
 
 /// Long enough for a busy machine, short enough for whoever waits after a worker has died.
 const JOB_LEASE: Duration = Duration::from_secs(60);
@@ -155,6 +157,23 @@ pub struct Options {
     #[arg(long, env = "ASHLAR_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
 
+    /// The secret key of a Stripe account, which charges cards: sk_live_…. It is never logged nor shown: set it in the file or
+    /// by the variable [default: no cards are charged]
+    #[arg(long, env = "ASHLAR_STRIPE_SECRET_KEY", value_name = "KEY", hide_env_values = true)]
+    pub stripe_secret_key: Option<Secret>,
+
+    /// What Stripe signs its webhooks to /api/billing/webhooks/stripe with: whsec_… [default: none; stripe_secret_key needs it]
+    #[arg(long, env = "ASHLAR_STRIPE_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub stripe_webhook_secret: Option<Secret>,
+
+    /// Where Stripe is [default: https://api.stripe.com]
+    #[arg(long, env = "ASHLAR_STRIPE_API", value_name = "URL")]
+    pub stripe_api: Option<String>,
+
+    /// Whether our webhooks may go to addresses of inner networks and this machine, and without TLS [default: false]
+    #[arg(long, env = "ASHLAR_WEBHOOKS_TO_INNER_NETWORKS", value_name = "true|false")]
+    pub webhooks_to_inner_networks: Option<bool>,
+
     /// The largest backup that may be uploaded to be restored [default: 4 GiB]
     #[arg(long, env = "ASHLAR_MAX_RESTORE_UPLOAD", value_name = "SIZE")]
     pub max_restore_upload: Option<Bytes>,
@@ -179,7 +198,41 @@ pub struct Settings {
     /// Where files are kept instead of in the database.
     pub media_place: Option<Arc<str>>,
     pub mail: MailSettings,
+    pub payments: PaymentSettings,
     pub max_restore_upload: Bytes,
+}
+
+/// Who moves money, and where webhooks may go.
+#[derive(Debug, Clone)]
+pub struct PaymentSettings {
+    pub stripe: Option<StripeSettings>,
+    pub webhooks: Reach,
+}
+
+#[derive(Debug, Clone)]
+pub struct StripeSettings {
+    pub secret_key: Secret,
+    pub webhook_secret: Secret,
+    /// `https://api.stripe.com`
+    pub api: String,
+}
+
+impl StripeSettings {
+    /// # Errors
+    /// If one of the two secrets is missing.
+    fn parse(key: Option<Secret>, webhook: Option<Secret>, api: Option<String>) -> Result<Option<StripeSettings>> {
+        let given = |secret: Option<Secret>| secret.filter(|secret| !secret.reveal().is_empty());
+        let api = api.unwrap_or_else(|| "https://api.stripe.com".into()).trim_end_matches('/').to_owned();
+        match (given(key), given(webhook)) {
+            (None, None) => Ok(None),
+            (Some(secret_key), Some(webhook_secret)) => Ok(Some(StripeSettings { secret_key, webhook_secret, api })),
+            _ => Err(Error::Internal(
+                "of stripe_secret_key and stripe_webhook_secret one is set, and the other is not: Stripe needs both, or \
+                 paid invoices would not be known as paid"
+                    .into(),
+            )),
+        }
+    }
 }
 
 /// How much may be uploaded, and whether it stays in the database.
@@ -289,6 +342,17 @@ impl Settings {
             },
             media_place,
             mail,
+            payments: PaymentSettings {
+                stripe: StripeSettings::parse(
+                    flags.stripe_secret_key.or(file.stripe_secret_key),
+                    flags.stripe_webhook_secret.or(file.stripe_webhook_secret),
+                    flags.stripe_api.or(file.stripe_api),
+                )?,
+                webhooks: match flags.webhooks_to_inner_networks.or(file.webhooks_to_inner_networks) {
+                    Some(true) => Reach::Anywhere,
+                    _ => Reach::Public,
+                },
+            },
             job_lease: flags.job_lease.or(file.job_lease).and_then(|Every(time)| time).unwrap_or(JOB_LEASE),
             costs_every: flags.costs_every.or(file.costs_every).unwrap_or(COSTS_EVERY),
             max_restore_upload: flags.max_restore_upload.or(file.max_restore_upload).unwrap_or(Bytes(4 << 30)),

@@ -21,8 +21,10 @@ pub mod metering;
 pub mod module;
 pub mod money;
 pub mod objects;
+pub mod outgoing;
 pub mod replica;
 pub mod scratch;
+pub mod secret;
 pub mod telemetry;
 pub mod text;
 pub mod threads;
@@ -31,18 +33,22 @@ pub mod uses;
 use std::sync::{Arc, OnceLock};
 
 use auth::{Auth, Caller, Principal, Token};
-use config::MediaLimits;
+use config::{MediaLimits, PaymentSettings};
 use db::{Database, Snapshot, UnitOfWork};
 use error::Result;
 use http::page::{self, Viewer};
 use http::{Call, Head, ListenerStats, Refusal, Request, Saved, SiteSettings};
-use mail::Mailer;
+use ids::UserId;
+use mail::{Mailer, Recipient};
 use replica::Replica;
 use tokio::sync::watch;
 use uses::Uses;
 
 /// Finds who looks at a page, as its head shows them; `app.rs` wires what knows their names.
 pub type FindViewer = Arc<dyn Fn(&Snapshot<'_>, &Principal) -> Result<Viewer> + Send + Sync>;
+
+/// Finds where mail to a person goes; none where they are gone. `app.rs` wires what knows their addresses.
+pub type FindRecipient = Arc<dyn Fn(&Snapshot<'_>, UserId) -> Result<Option<Recipient>> + Send + Sync>;
 
 /// What every module is handed. Clones share it.
 #[derive(Clone)]
@@ -53,6 +59,9 @@ pub struct Platform {
     pub site: Arc<SiteSettings>,
     pub nav: Arc<page::Nav>,
     pub viewer: FindViewer,
+    pub recipient: FindRecipient,
+    /// How browsers reach this server: `https://ashlar.example.org`.
+    pub origin: Arc<str>,
     /// The replica, where one is kept.
     pub replica: Arc<OnceLock<Replica>>,
     /// Turns true when the server stops, or makes way for a restored database: what waits for news ends then.
@@ -63,6 +72,8 @@ pub struct Platform {
     pub media_place: Option<Arc<str>>,
     /// Who uses what another module has.
     pub uses: Arc<dyn Uses>,
+    /// Who moves money, and where webhooks may go.
+    pub payments: PaymentSettings,
     /// Figures of the listener.
     pub connections: Arc<ListenerStats>,
 }

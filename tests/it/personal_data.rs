@@ -51,6 +51,9 @@ async fn fill(app: &TestApp, staff: &str) -> (Uuid, String) {
     let file = app.upload(&token, "zebulon.txt", b"zebulon".to_vec()).await;
     assert_eq!(file.status, 201, "{}", file.text);
     app.begin(&token, 100).await;
+    // What billing does is told there, and so kept as events. Nothing answers under that name.
+    let endpoint = json!({ "url": "https://hooks.invalid/" });
+    assert_eq!(app.ask("POST /api/billing/webhook-endpoints", staff, endpoint).await.status, 201);
     // It is worked on by a job, and a worker that never comes keeps that job where it is.
     let place = json!({ "place": "workers" });
     assert_eq!(app.ask("PATCH /api/job-kinds/media.image", staff, place).await.status, 200);

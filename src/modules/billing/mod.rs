@@ -7,10 +7,14 @@ mod accounts;
 mod api;
 mod calendar;
 mod catalogue;
+mod dunning;
+mod events;
 mod exporting;
 mod following;
+mod gateways;
 mod invoices;
 mod ledger;
+mod mails;
 mod model;
 mod pages;
 mod payments;
@@ -29,6 +33,14 @@ pub use calendar::IntervalUnit;
 pub use catalogue::{
     NewPrice, NewProduct, NewTaxRate, Price, PriceId, Product, ProductChange, ProductId, TaxRate, TaxRateId,
 };
+pub use dunning::{Charging, Dunning};
+pub use events::{
+    Delivery as WebhookDelivery, DeliveryFilter as WebhookDeliveryFilter, DeliveryId as WebhookDeliveryId,
+    DeliveryState as WebhookDeliveryState, Endpoint as WebhookEndpoint, EndpointChange as WebhookEndpointChange,
+    EndpointId as WebhookEndpointId, Event as BillingEvent, EventId as BillingEventId, EventType as BillingEventType,
+    NewEndpoint as NewWebhookEndpoint,
+};
+pub use gateways::{Charge, Charged, Checkout, Declined, Gateway, Gateways, Receipt, SendBack, Trouble};
 pub use invoices::document::{Document, Kind as DocumentKind, Line, Period, Tax, TaxCategory};
 pub use invoices::totals::WantedDiscount;
 pub use invoices::{
@@ -80,25 +92,40 @@ impl Module for Billing {
     }
 
     fn erase(&self, work: &UnitOfWork<'_>, person: UserId) -> Result<()> {
-        self.close(work, person)
+        self.close(work, person)?;
+        self.forget_events(work, person)
     }
 
     fn routes(&self, platform: &Platform) -> Option<Routes> {
         let room = Room { platform: platform.clone(), billing: *self };
-        let reports = [reports::api_routes(platform), reports::page_routes(platform)];
-        let parts = [api::routes(&room), pages::routes(platform, *self)].into_iter().chain(reports);
-        http::either(parts.flatten())
+        let gateways = Gateways::new(&platform.payments);
+        let api = [
+            api::routes(&room),
+            reports::api_routes(platform),
+            events::api::routes(platform),
+            gateways::api::routes(platform, &gateways),
+        ];
+        let pages = [pages::routes(platform, *self), reports::page_routes(platform)];
+        http::either(api.into_iter().chain(pages).flatten())
     }
 
     fn api(&self) -> utoipa::openapi::OpenApi {
         let mut document = api::BillingApi::openapi();
         document.merge(pages::DownloadsApi::openapi());
         document.merge(reports::ReportsApi::openapi());
+        document.merge(events::api::EventsApi::openapi());
+        document.merge(gateways::api::GatewaysApi::openapi());
         document
     }
 
-    fn jobs(&self, _platform: &Platform) -> Vec<Kind> {
-        vec![run::kind(self)]
+    fn jobs(&self, platform: &Platform) -> Vec<Kind> {
+        let gateways = Gateways::new(&platform.payments);
+        let mut kinds = vec![run::kind(self)];
+        kinds.extend(events::jobs(platform));
+        kinds.extend(gateways::jobs(&gateways));
+        kinds.extend(dunning::jobs(&gateways));
+        kinds.extend(mails::jobs(platform));
+        kinds
     }
 
     fn nav(&self) -> Option<NavItem> {

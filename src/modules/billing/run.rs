@@ -1,4 +1,4 @@
-//! The billing run: ends trials and periods that are over, and recognises what has been earned. It may be repeated, run late
+//! The billing run: ends trials and periods that are over, duns what is unpaid, and recognises what has been earned. It may be repeated, run late
 //! or be killed anywhere: each invoice is made with the subscription's step that it is for, or not at all.
 
 use std::time::Duration;
@@ -44,7 +44,9 @@ pub(super) fn kind(billing: &Billing) -> Kind {
 pub struct Ran {
     /// Trials and periods that have ended.
     pub steps: u64,
-    /// Subscriptions whose step failed: the log says why.
+    /// Unpaid invoices that were charged or asked for again, or given up.
+    pub dunned: u64,
+    /// Subscriptions and invoices whose step failed: the log says why.
     pub failed: u64,
     /// Lines of which revenue was recognised.
     pub recognized: u64,
@@ -91,6 +93,8 @@ impl Billing {
                 }
             }
         }
+        let (dunned, failed) = self.dun_all(database, &|| go_on(&ran))?;
+        (ran.dunned, ran.failed) = (dunned, ran.failed + failed);
         loop {
             let it = *self;
             let today = calendar::day_at(database.clock().now().min(until), &TimeZone::UTC);

@@ -1,7 +1,8 @@
 //! The rules, by example.
 
 use ashlar::modules::billing::{
-    Billing, Cancellation, DocumentKind, InvoiceState, LedgerAccount, SubscriptionChange, SubscriptionState, When,
+    Billing, Cancellation, DetailsChange, DocumentKind, InvoiceState, LedgerAccount, SubscriptionChange,
+    SubscriptionState, When,
 };
 
 use serde_json::{Value, json};
@@ -43,6 +44,10 @@ fn a_run_that_is_late_by_months_makes_the_same_invoices_each_once() {
     let books = Books::open();
     books.sell(TEAM);
     let (ann, bob) = (books.account("EUR", "2026-01-31"), books.account("EUR", "2026-01-31"));
+    // What is unpaid does not end them before.
+    for user in [ann, bob] {
+        books.change_account(user, DetailsChange { payment_terms_days: Some(365), ..DetailsChange::default() });
+    }
     books.subscribe(ann, "team", 2);
     books.subscribe(bob, "team", 2);
 

@@ -6,6 +6,7 @@ use super::document::{Document, Kind, Period, Preceding};
 use super::model::{Draft, Invoice, InvoiceId, Issued, State};
 use super::revenue::revenue_of;
 use super::{InvoiceRepository, totals};
+use crate::modules::billing::events::EventType;
 use crate::modules::billing::ledger::{Account, Cause, Posting};
 use crate::modules::billing::model::{Details, Settings};
 use crate::modules::billing::{Billing, Owner, record_about};
@@ -137,6 +138,7 @@ impl Billing {
             Kind::CreditNote => self.post_credit_note(work, details, &invoice, &document, &draft)?,
         }
         record_about(work, "billing.invoice_issued", id, draft.user_id, None::<&()>, Some(&document.number))?;
+        self.was_issued(work, details, &invoice)?;
         Ok(Issued { invoice, document })
     }
 
@@ -177,6 +179,7 @@ impl Billing {
         let mut taken = 0;
         if let Some(id) = draft.credits {
             let mut credited = self.invoice(work, id)?;
+            let mut is_settled = false;
             if credited.credited_minor + gross > credited.gross_minor {
                 let left = credited.gross_minor - credited.credited_minor;
                 return Err(Error::conflict(
@@ -188,9 +191,12 @@ impl Billing {
             if credited.state == State::Open {
                 taken = gross.min(credited.due_minor);
                 credited.due_minor -= taken;
-                self.settle_if_paid(work, &mut credited);
+                is_settled = self.settle_if_paid(work, &mut credited);
             }
-            self.put_invoice(work, credited)?;
+            let credited = self.put_invoice(work, credited)?;
+            if is_settled {
+                self.tell_invoice(work, EventType::InvoicePaid, &credited)?;
+            }
         }
         let at = (note.id, note.currency, document.issued_on);
         let revenue = revenue_of(&draft.lines, &document.discounts);
@@ -250,6 +256,7 @@ impl Billing {
         (invoice.state, invoice.due_minor, invoice.settled_at) = (State::Void, 0, Some(work.now()));
         let invoice = self.put_invoice(work, invoice)?;
         record_about(work, "billing.invoice_voided", id, invoice.user_id, Some(&was), Some(&invoice.state))?;
+        self.tell_invoice(work, EventType::InvoiceVoided, &invoice)?;
         self.was_paid(work, &invoice)?;
         Ok(invoice)
     }
@@ -284,6 +291,7 @@ impl Billing {
         (invoice.state, invoice.settled_at) = (State::Uncollectible, Some(work.now()));
         let invoice = self.put_invoice(work, invoice)?;
         record_about(work, "billing.invoice_written_off", id, invoice.user_id, Some(&was), Some(&invoice.state))?;
+        self.tell_invoice(work, EventType::InvoiceUncollectible, &invoice)?;
         Ok(invoice)
     }
 

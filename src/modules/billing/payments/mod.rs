@@ -119,6 +119,7 @@ impl Billing {
         self.move_credit(work, &mut details, left)?;
         let said = Money::new(payment.amount_minor, payment.currency);
         record_about(work, "billing.payment_recorded", payment.id, payment.user_id, None::<&()>, Some(&said))?;
+        self.tell_payment(work, &payment, new.invoice.map(|id| id.uuid()))?;
         Ok(payment)
     }
 
@@ -211,6 +212,8 @@ impl Billing {
         self.post(work, &posting)?;
         self.move_credit(work, &mut details, -from_credit)?;
         record_about(work, "billing.payment_refunded", id, payment.user_id, None::<&()>, Some(&said))?;
+        self.tell_refund(work, &payment, &refund)?;
+        self.send_back(work, &payment, &refund)?;
         Ok(refund)
     }
 }

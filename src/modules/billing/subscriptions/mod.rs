@@ -219,16 +219,17 @@ impl Billing {
         tables.insert_event(&after, &event, work.new_id())?;
         // Nobody did a renewal: its time line and its invoice say what there is to say.
         if kind != "renewed" {
-            let before = before.map(|before| before.state);
+            let was = before.map(|before| before.state);
             record_about(
                 work,
                 "billing.subscription_changed",
                 after.id,
                 after.user_id,
-                before.as_ref(),
+                was.as_ref(),
                 Some(&after.state),
             )?;
         }
+        self.tell_subscription(work, before, &after)?;
         Ok(Outcome { subscription: after, document: issued.map(|issued| issued.document) })
     }
 
