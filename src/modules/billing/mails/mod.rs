@@ -111,7 +111,9 @@ impl Billing {
             return Ok(());
         };
         let is_charged = self.details(work, invoice.user_id)?.gateway.is_some();
-        let content = content(&to, &invoice, &document, about, is_charged, &platform.origin)?;
+        let path = self.invoice_path(&platform.database.unit().secret, id);
+        let link = format!("{}{path}", platform.origin);
+        let content = content(&to, &invoice, &document, about, is_charged, link)?;
         platform.mailer.send(work, &to, &content, work.now().plus_seconds(KEPT_S)).map(drop)
     }
 }
@@ -122,7 +124,7 @@ fn content(
     document: &Document,
     about: &About,
     is_charged: bool,
-    origin: &str,
+    link: String,
 ) -> Result<Content> {
     let seller = &document.seller.name;
     let is_credit_note = invoice.kind == DocumentKind::CreditNote;
@@ -143,7 +145,7 @@ fn content(
         due_on: invoice.due_on,
         bank: document.bank.as_ref().filter(|_| !is_charged && invoice.due_minor > 0 && *about != About::GivenUp),
         is_charged,
-        link: format!("{origin}/billing/invoices/{}", invoice.id),
+        link,
         label,
     };
     Content::render(subject.clone(), &Text { facts: &facts }, &Html { subject: &subject, facts: &facts })

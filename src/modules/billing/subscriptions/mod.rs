@@ -204,11 +204,20 @@ impl Billing {
         let Planned { mut after, draft, charged_by, kind, detail } = planned;
         // The same period twice would be a fault of ours; the key of its invoice refuses it in any case.
         let issued: Option<Issued> = draft.map(|draft| self.issue(work, work.new_id(), details, draft)).transpose()?;
+        // A credit note may have settled what was overdue.
+        let mut seen = before.map_or(0, |before| before.version);
+        if let Some(before) = before.filter(|before| before.state == State::PastDue) {
+            let now = self.subscription(work, before.id)?;
+            if after.state == before.state {
+                after.state = now.state;
+            }
+            seen = now.version;
+        }
         if let Some(position) = charged_by {
             after.charge = issued.as_ref().map(|issued| (issued.invoice.id, position));
         }
         after.due_at = after.next_day().map(|day| calendar::start_of(day, &details.zone())).transpose()?;
-        after.version = before.map_or(1, |before| before.version + 1);
+        after.version = seen + 1;
         after.updated_at = work.now();
         let tables = work.tables(Owner(()));
         match before {
