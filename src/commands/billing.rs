@@ -1,5 +1,6 @@
-//! `ashlar billing …`: bills what is due, also while the server runs.
+//! `ashlar billing …`: bills what is due and prints the books, also while the server runs.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use super::progress::Bar;
 use super::{open, print};
-use crate::modules::billing::Ran;
+use crate::modules::billing::{Beancount, Ran};
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
 
@@ -34,14 +35,22 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Print the whole ledger as beancount takes it, the oldest entry first
+    Ledger,
 }
 
 impl Billing {
     pub fn run(self, data: &Path) -> Result<ExitCode> {
-        let Action::Run { until, json } = self.action;
         let unit = open(data, false)?;
         let app = &unit.app;
         let database = &app.platform.database;
+        let Action::Run { until, json } = self.action else {
+            let mut ledger = Beancount::of(database.clone());
+            return match std::io::copy(&mut ledger, &mut std::io::stdout().lock()) {
+                Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::internal("printing the ledger", e)),
+                _ => Ok(ExitCode::SUCCESS),
+            };
+        };
         let now = database.clock().now();
         let until = until.map_or(Ok(now), |day| end_of(day, now))?;
         let bar = Bar::default();

@@ -27,10 +27,6 @@ fn run_elsewhere() -> BTreeMap<&'static str, &'static str> {
         ("ASHLAR_WORKER_TOKEN=… ashlar worker --server https://ashlar.example.org", "workers.rs, with a server"),
         ("ashlar replica take-over", "replicated.rs, with a replica"),
         (r#"curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/people"#, "people.rs, by another client"),
-        (
-            r#"curl -H "Authorization: Bearer $TOKEN" https://ashlar.example.org/api/billing/ledger/export > ledger.beancount"#,
-            "billing/reports.rs, by another client",
-        ),
     ])
 }
 

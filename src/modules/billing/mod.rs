@@ -105,7 +105,7 @@ impl Module for Billing {
             events::api::routes(platform),
             gateways::api::routes(platform, &gateways),
         ];
-        let pages = [pages::routes(platform, *self), reports::page_routes(platform)];
+        let pages = [pages::routes(&room), reports::page_routes(platform)];
         http::either(api.into_iter().chain(pages).flatten())
     }
 

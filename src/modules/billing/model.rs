@@ -166,6 +166,11 @@ impl Settings {
         {
             return Err(Error::invalid("seller.address.country", "two capital letters, as in ISO 3166: DE"));
         }
+        if let Some(bank) = &self.bank
+            && iban("bank.iban", &bank.iban)? != bank.iban
+        {
+            return Err(Error::invalid("bank.iban", "without spaces, in capital letters"));
+        }
         if self.payment_terms_days > MAX_TERMS_DAYS {
             return Err(Error::invalid("payment_terms_days", format!("at most {MAX_TERMS_DAYS}")));
         }
@@ -279,4 +284,34 @@ fn tax_id(typed: &str) -> Result<String> {
         && id.chars().all(|c| c.is_ascii_alphanumeric())
         && id.chars().take(2).all(|c| c.is_ascii_alphabetic());
     if ok { Ok(id) } else { Err(Error::invalid("tax_id", "with its country's prefix: DE123456789")) }
+}
+
+/// An IBAN without spaces; its check digits must be right, or money goes astray.
+///
+/// Source: ISO 13616 (IBAN), ISO 7064 (mod 97-10).
+pub(super) fn iban(field: &str, typed: &str) -> Result<String> {
+    let iban: String = typed.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_uppercase();
+    let wrong = || Error::invalid(field, "its check digits are wrong: compare it with the bank's letter");
+    if !(15..=34).contains(&iban.len()) || !iban.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(wrong());
+    }
+    let (head, tail) = iban.split_at(4);
+    let remainder = tail.chars().chain(head.chars()).try_fold(0_u32, |remainder, c| {
+        let value = c.to_digit(36)?;
+        Some(if value < 10 { remainder * 10 + value } else { remainder * 100 + value } % 97)
+    });
+    if remainder == Some(1) { Ok(iban) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_iban_is_taken_with_spaces_and_not_with_a_digit_wrong() {
+        assert_eq!(iban("iban", "de89 3704 0044 0532 0130 00").unwrap(), "DE89370400440532013000");
+        for wrong in ["DE88370400440532013000", "DE89", "", "DE89 3704 0044 0532 0130 0ä"] {
+            assert!(iban("iban", wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
-//! The billing run: ends trials and periods that are over, duns what is unpaid, and recognises what has been earned. It may be repeated, run late
-//! or be killed anywhere: each invoice is made with the subscription's step that it is for, or not at all.
+//! The billing run: ends trials and periods that are over, duns what is unpaid, and recognises what has been earned.
+//!
+//! It may be repeated, run late or be killed anywhere: each invoice is made with the subscription's step that it is for, or not
+//! at all.
 
 use std::time::Duration;
 

@@ -113,7 +113,7 @@ pub fn beside(app: &TestApp) -> Books {
     let at = Folder::at(&app.folder).unwrap();
     let database = Database::open(&at, schema, Clock::system(), Role::Beside, Tuning::default()).unwrap();
     let books = Books { database, folder: tempfile::tempdir().unwrap() };
-    let seller = json!({ "seller": { "name": "Ashlar Ltd", "address": {} }, "bank": { "holder": null, "iban": "DE02", "bic": null } });
+    let seller = json!({ "seller": { "name": "Ashlar Ltd", "address": {} }, "bank": { "holder": null, "iban": "DE89370400440532013000", "bic": null } });
     let settings: Settings = serde_json::from_value(seller).unwrap();
     books.write(move |work| Billing.change_settings(work, settings, |_| Ok(()))).unwrap();
     books

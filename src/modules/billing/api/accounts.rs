@@ -135,7 +135,7 @@ pub(super) async fn change(room: Room, mut request: Request<String>) -> Result<R
     let (change, _): (DetailsChange, _) = request.json().await?;
     must_be_allowed(&who, &change)?;
     let if_match = wanted_version(&request);
-    let changed = room.change("change_billing_account", &request, who, move |room, work, who| {
+    let changed = room.alter("change_billing_account", &request, who, move |room, work, who| {
         room.must_be_or_manage(work, who, Ok(user))?;
         room.billing.change_account(work, user, change, |now| answers::check_if_match(if_match.as_deref(), now.version))
     });
@@ -159,7 +159,7 @@ pub(super) async fn set_test_clock(room: Room, mut request: Request<String>) -> 
     let user = UserId::parse(&request.path, "billing account")?;
     let (clock, _): (TestClock, _) = request.json().await?;
     let at: Time = clock.at.parse().map_err(|why: String| Error::invalid("at", why))?;
-    let set = room.change("set_billing_test_clock", &request, who, move |room, work, _| {
+    let set = room.alter("set_billing_test_clock", &request, who, move |room, work, _| {
         room.billing.set_test_clock(work, user, at)
     });
     answer(set.await?)

@@ -72,7 +72,7 @@ fn may_see_price(room: &Room, snapshot: &Snapshot<'_>, who: &Principal, price: &
 )]
 pub(super) async fn list_products(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_products", &request, move |room, snapshot, who| {
+    room.answer_list("list_products", &request, move |room, snapshot, who| {
         let ProductQuery { limit, cursor } = query?;
         let list = |before, limit| room.billing.products(snapshot, before, limit);
         let may_see = |product: &Product| Ok(who.is_staff() || product.is_active);
@@ -127,7 +127,7 @@ pub(super) async fn change_product(room: Room, mut request: Request<String>) -> 
     let id = ProductId::parse(&request.path, "product")?;
     let (change, _): (ProductChange, _) = request.json().await?;
     let if_match = wanted_version(&request);
-    let changed = room.change("change_product", &request, who, move |room, work, _| {
+    let changed = room.alter("change_product", &request, who, move |room, work, _| {
         room.billing.change_product(work, id, change, |now| answers::check_if_match(if_match.as_deref(), now.version))
     });
     let product = changed.await?;
@@ -146,7 +146,7 @@ pub(super) async fn change_product(room: Room, mut request: Request<String>) -> 
 )]
 pub(super) async fn list_prices(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_prices", &request, move |room, snapshot, who| {
+    room.answer_list("list_prices", &request, move |room, snapshot, who| {
         let PriceQuery { limit, cursor, product } = query?;
         let product = product.map(|id| ProductId::parse(&id, "product")).transpose()?;
         let list = |before, limit| room.billing.prices(snapshot, product, before, limit);
@@ -186,7 +186,7 @@ pub(super) async fn add_price(room: Room, mut request: Request) -> Result<Respon
 )]
 pub(super) async fn show_price(room: Room, request: Request<String>) -> Result<Response> {
     let id = PriceId::parse(&request.path, "price");
-    room.look("show_price", &request, move |room, snapshot, who| {
+    room.answer("show_price", &request, move |room, snapshot, who| {
         let price = room.billing.price(snapshot, id?)?;
         if may_see_price(room, snapshot, who, &price)? { Ok(price) } else { Err(Error::NotFound("price")) }
     })
@@ -220,7 +220,7 @@ pub(super) async fn retire_price(room: Room, mut request: Request<String>) -> Re
 )]
 pub(super) async fn list_tax_rates(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_tax_rates", &request, move |room, snapshot, who| {
+    room.answer_list("list_tax_rates", &request, move |room, snapshot, who| {
         who.must_be_staff()?;
         let TaxRateQuery { limit, cursor } = query?;
         let list = |before, limit| room.billing.tax_rates(snapshot, before, limit);
@@ -254,7 +254,7 @@ pub(super) async fn add_tax_rate(room: Room, mut request: Request) -> Result<Res
 )]
 pub(super) async fn show_tax_rate(room: Room, request: Request<String>) -> Result<Response> {
     let id = TaxRateId::parse(&request.path, "tax rate");
-    room.look("show_tax_rate", &request, move |room, snapshot, who| {
+    room.answer("show_tax_rate", &request, move |room, snapshot, who| {
         who.must_be_staff()?;
         room.billing.tax_rate(snapshot, id?)
     })

@@ -214,7 +214,7 @@ fn may_still<'a>(
 )]
 pub(super) async fn list(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_invoices", &request, move |room, snapshot, who| {
+    room.answer_list("list_invoices", &request, move |room, snapshot, who| {
         let ListQuery { limit, cursor, user, subscription, state, overdue } = query?;
         let filter = InvoiceFilter {
             user: room.whose(snapshot, who, user)?,
@@ -302,7 +302,7 @@ pub(super) async fn put(room: Room, mut request: Request<String>) -> Result<Resp
     let id = id_of(&request)?;
     let (content, _): (InvoiceContent, _) = request.json().await?;
     let if_match = wanted_version(&request);
-    let put = room.change("put_draft", &request, who, move |room, work, who| {
+    let put = room.alter("put_draft", &request, who, move |room, work, who| {
         let before = room.billing.invoice(work, id)?;
         may_still(room, work, who, if_match)(&before)?;
         let draft = room.billing.write_draft(work, before.user_id, content)?;
@@ -328,7 +328,7 @@ pub(super) async fn delete(room: Room, request: Request<String>) -> Result<Respo
     let who = room.staff(&request).await?;
     let id = id_of(&request)?;
     let if_match = wanted_version(&request);
-    let deleted = room.change("delete_draft", &request, who, move |room, work, who| {
+    let deleted = room.alter("delete_draft", &request, who, move |room, work, who| {
         let before = room.billing.invoice(work, id)?;
         may_still(room, work, who, if_match)(&before)?;
         room.billing.delete_draft(work, id)

@@ -120,7 +120,7 @@ impl From<Balance> for BalanceView {
 )]
 pub(super) async fn entries(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_ledger_entries", &request, move |room, snapshot, who| {
+    room.answer_list("list_ledger_entries", &request, move |room, snapshot, who| {
         who.must_be_staff()?;
         let EntryQuery { limit, cursor, document } = query?;
         let list = |before, limit| room.billing.ledger_entries(snapshot, document, before, limit);
@@ -139,7 +139,7 @@ pub(super) async fn entries(room: Room, request: Request) -> Result<Response> {
 )]
 pub(super) async fn balances(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_ledger_balances", &request, move |room, snapshot, who| {
+    room.answer_list("list_ledger_balances", &request, move |room, snapshot, who| {
         who.must_be_staff()?;
         let BalanceQuery { month } = query?;
         let until = month.map(|month| last_day(&month)).transpose()?;

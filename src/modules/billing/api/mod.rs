@@ -156,7 +156,7 @@ impl Room {
     }
 
     /// Answers what is read for whoever may see it.
-    async fn look<P, T, F>(&self, name: &'static str, request: &Request<P>, find: F) -> Result<Response>
+    async fn answer<P, T, F>(&self, name: &'static str, request: &Request<P>, find: F) -> Result<Response>
     where
         F: FnOnce(&Room, &Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
         T: Serialize + Send + 'static,
@@ -165,8 +165,8 @@ impl Room {
         answers::json(StatusCode::OK, &found)
     }
 
-    /// As [`Room::look`], for lists, whose length nobody bounds: off the threads that serve requests.
-    async fn scan<P, T, F>(&self, name: &'static str, request: &Request<P>, find: F) -> Result<Response>
+    /// As [`Room::answer`], for lists, whose length nobody bounds: off the threads that serve requests.
+    async fn answer_list<P, T, F>(&self, name: &'static str, request: &Request<P>, find: F) -> Result<Response>
     where
         F: FnOnce(&Room, &Snapshot<'_>, &Principal) -> Result<T> + Send + 'static,
         T: Serialize + Send + 'static,
@@ -194,7 +194,7 @@ impl Room {
     }
 
     /// Does what any other request asks for.
-    async fn change<P, T, F>(&self, name: &'static str, request: &Request<P>, who: Principal, body: F) -> Result<T>
+    async fn alter<P, T, F>(&self, name: &'static str, request: &Request<P>, who: Principal, body: F) -> Result<T>
     where
         F: FnOnce(&Room, &UnitOfWork<'_>, &Principal) -> Result<T> + Send + 'static,
         T: Send + 'static,

@@ -194,7 +194,7 @@ fn find(room: &Room, snapshot: &Snapshot<'_>, who: &Principal, id: Result<Paymen
 )]
 pub(super) async fn list(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_payments", &request, move |room, snapshot, who| {
+    room.answer_list("list_payments", &request, move |room, snapshot, who| {
         let ListQuery { limit, cursor, user } = query?;
         let user = room.whose(snapshot, who, user)?;
         let mut sight = Sight::new(room, snapshot, who);
@@ -246,8 +246,10 @@ pub(super) async fn add(room: Room, mut request: Request) -> Result<Response> {
 )]
 pub(super) async fn show(room: Room, request: Request<String>) -> Result<Response> {
     let id = PaymentId::parse(&request.path, "payment");
-    room.look("show_payment", &request, move |room, snapshot, who| view(room, snapshot, find(room, snapshot, who, id)?))
-        .await
+    room.answer("show_payment", &request, move |room, snapshot, who| {
+        view(room, snapshot, find(room, snapshot, who, id)?)
+    })
+    .await
 }
 
 /// Gives a payment back, or a part of it: from the account's credit first, then from what it paid, which is open again.

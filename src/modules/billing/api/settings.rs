@@ -48,7 +48,7 @@ pub(super) async fn put(room: Room, mut request: Request) -> Result<Response> {
     who.must_be_owner()?;
     let (settings, _): (Settings, _) = request.json().await?;
     let if_match = wanted_version(&request);
-    let put = room.change("put_billing_settings", &request, who, move |room, work, _| {
+    let put = room.alter("put_billing_settings", &request, who, move |room, work, _| {
         room.billing.change_settings(work, settings, |now| answers::check_if_match(if_match.as_deref(), now))?;
         room.billing.settings(work)
     });

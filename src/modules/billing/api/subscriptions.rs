@@ -211,7 +211,7 @@ fn must_be_allowed(who: &Principal, wish: &Cancellation) -> Result<()> {
 )]
 pub(super) async fn list(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    room.scan("list_subscriptions", &request, move |room, snapshot, who| {
+    room.answer_list("list_subscriptions", &request, move |room, snapshot, who| {
         let ListQuery { limit, cursor, user } = query?;
         let user = room.whose(snapshot, who, user)?;
         let mut sight = Sight::new(room, snapshot, who);
@@ -262,7 +262,7 @@ pub(super) async fn begin(room: Room, mut request: Request) -> Result<Response> 
 pub(super) async fn preview_begin(room: Room, mut request: Request) -> Result<Response> {
     room.platform.principal(&request).await?;
     let (new, _): (NewSubscription, _) = request.json().await?;
-    room.look("preview_subscription", &request, move |room, snapshot, who| {
+    room.answer("preview_subscription", &request, move |room, snapshot, who| {
         let user = subscriber(room, snapshot, who, &new)?;
         outcome(room, snapshot, room.billing.preview_subscribe(snapshot, user, &new)?)
     })
@@ -299,7 +299,7 @@ pub(super) async fn show(room: Room, request: Request<String>) -> Result<Respons
 )]
 pub(super) async fn events(room: Room, request: Request<String>) -> Result<Response> {
     let id = id_of(&request);
-    room.look("list_subscription_events", &request, move |room, snapshot, who| {
+    room.answer("list_subscription_events", &request, move |room, snapshot, who| {
         let subscription = find(room, snapshot, who, id)?;
         let events = room.billing.subscription_events(snapshot, subscription.id, EVENTS)?;
         Ok(SubscriptionEvents { items: events.into_iter().map(EventView::from).collect() })
@@ -349,7 +349,7 @@ pub(super) async fn preview_change(room: Room, mut request: Request<String>) -> 
     room.platform.principal(&request).await?;
     let id = id_of(&request);
     let (wish, _): (SubscriptionChange, _) = request.json().await?;
-    room.look("preview_subscription_change", &request, move |room, snapshot, who| {
+    room.answer("preview_subscription_change", &request, move |room, snapshot, who| {
         let Subscription { id, .. } = find(room, snapshot, who, id)?;
         outcome(room, snapshot, room.billing.preview_change(snapshot, id, &wish)?)
     })
@@ -400,7 +400,7 @@ pub(super) async fn preview_cancel(room: Room, mut request: Request<String>) -> 
     let id = id_of(&request);
     let (wish, _): (Cancellation, _) = request.json().await?;
     must_be_allowed(&who, &wish)?;
-    room.look("preview_subscription_cancellation", &request, move |room, snapshot, who| {
+    room.answer("preview_subscription_cancellation", &request, move |room, snapshot, who| {
         let Subscription { id, .. } = find(room, snapshot, who, id)?;
         outcome(room, snapshot, room.billing.preview_cancel(snapshot, id, &wish)?)
     })
@@ -477,7 +477,7 @@ async fn resume(
     is_paused: bool,
 ) -> Result<Response> {
     let if_match = wanted_version(request);
-    let resumed = room.change("resume_subscription", request, who, move |room, work, who| {
+    let resumed = room.alter("resume_subscription", request, who, move |room, work, who| {
         let may_still = may_still(room, work, who, if_match);
         let check = |now: &Subscription| {
             may_still(now)?;

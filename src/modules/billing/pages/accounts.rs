@@ -160,7 +160,7 @@ pub(super) async fn edit(room: Room, mut request: Request<String>) -> Result<Res
         Ok(change) => {
             let form = typed.clone();
             let edit = room.change("change_billing_account", request.caller(&who), move |room, work| {
-                room.must_manage(work, &who, id)?;
+                room.must_manage(work, &who, Ok(id))?;
                 room.billing.change_account(work, id, change, |now| must_still_be(&form, now.version))
             });
             edit.await

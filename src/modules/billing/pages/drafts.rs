@@ -106,7 +106,7 @@ fn ground(room: &Room, snapshot: &Snapshot<'_>, who: &Principal, about: About) -
     who.must_be_staff()?;
     let it = about.invoice().map(|id| room.billing.invoice(snapshot, id)).transpose()?;
     let user = it.as_ref().map(|it| it.user_id).or(about.user()).ok_or(Error::NotFound("billing account"))?;
-    room.must_manage(snapshot, who, user)?;
+    room.must_manage(snapshot, who, Ok(user))?;
     let fits = match (about, &it) {
         (About::Draft(_), Some(it)) => it.state == State::Draft,
         (About::Credit(_), Some(it)) => it.kind == Kind::Invoice && it.number.is_some() && it.state != State::Void,

@@ -223,7 +223,7 @@ async fn act(
     let typed: Typed = request.form().await?;
     let acted = room.change(name, request.caller(&who), move |room, work| {
         let it = room.billing.invoice(work, id)?;
-        room.must_manage(work, &who, it.user_id)?;
+        room.must_manage(work, &who, Ok(it.user_id))?;
         act(room, work, &it, &typed)?;
         Ok(it.user_id)
     });
@@ -241,7 +241,7 @@ pub(super) async fn confirm(room: Room, request: Request<String>) -> Result<Resp
         .look("confirm_invoice_page", &request, |room, snapshot, who| {
             who.must_be_staff()?;
             let it = room.billing.invoice(snapshot, id?)?;
-            room.must_manage(snapshot, who, it.user_id)?;
+            room.must_manage(snapshot, who, Ok(it.user_id))?;
             Ok(it)
         })
         .await?;

@@ -24,8 +24,8 @@ use warp::path as at;
 use warp::reply::Response;
 
 use super::model::Details;
-use super::{Billing, InvoiceId, PaymentId, SubscriptionId};
-use crate::platform::Platform;
+use super::rights::Room;
+use super::{InvoiceId, PaymentId, SubscriptionId};
 use crate::platform::auth::{Caller, Principal};
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
@@ -37,15 +37,7 @@ use typed::Typed;
 /// Rows of a list on one page.
 const ROWS: u32 = 30;
 
-/// What the pages work with. Clones share it.
-#[derive(Clone)]
-pub(super) struct Room {
-    platform: Platform,
-    billing: Billing,
-}
-
-pub(super) fn routes(platform: &Platform, billing: Billing) -> Option<Routes> {
-    let room = &Room { platform: platform.clone(), billing };
+pub(super) fn routes(room: &Room) -> Option<Routes> {
     http::either([pages(room), downloads::routes(room)].into_iter().flatten())
 }
 
@@ -179,29 +171,11 @@ impl Room {
         }
     }
 
-    /// Refuses whoever may not look after this account. Who has left was anybody: their books are all staff's.
-    fn must_manage(&self, snapshot: &Snapshot<'_>, who: &Principal, user: UserId) -> Result<()> {
-        who.must_be_staff()?;
-        match self.platform.auth.role(snapshot, user)? {
-            Some(role) => who.must_manage(role),
-            None => Ok(()),
-        }
-    }
-
     fn manages(&self, snapshot: &Snapshot<'_>, who: &Principal, user: UserId) -> Result<bool> {
-        match self.must_manage(snapshot, who, user) {
-            Ok(()) => Ok(true),
+        match self.must_manage(snapshot, who, Ok(user)) {
+            Ok(_) => Ok(true),
             Err(Error::Forbidden(_)) => Ok(false),
             Err(error) => Err(error),
-        }
-    }
-
-    /// As [`Room::must_manage`], or oneself; members are told of nothing that is another's.
-    fn must_see(&self, snapshot: &Snapshot<'_>, who: &Principal, user: UserId, what: &'static str) -> Result<()> {
-        match user == who.user {
-            true => Ok(()),
-            false if !who.is_staff() => Err(Error::NotFound(what)),
-            false => self.must_manage(snapshot, who, user),
         }
     }
 
@@ -242,9 +216,7 @@ impl Room {
 
     /// The account of an address, which `who` must look after.
     fn managed(&self, snapshot: &Snapshot<'_>, who: &Principal, id: Result<UserId>) -> Result<Details> {
-        who.must_be_staff()?;
-        let id = id?;
-        self.must_manage(snapshot, who, id)?;
+        let id = self.must_manage(snapshot, who, id)?;
         self.billing.details(snapshot, id)
     }
 }

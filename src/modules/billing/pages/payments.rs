@@ -83,7 +83,7 @@ async fn payment_page(
             who.must_be_staff()?;
             let billing = room.billing;
             let it = billing.payment(snapshot, id?)?;
-            room.must_manage(snapshot, who, it.user_id)?;
+            room.must_manage(snapshot, who, Ok(it.user_id))?;
             let name = view::name_of(&billing.details(snapshot, it.user_id)?);
             let parts = billing.allocations(snapshot, it.id)?.into_iter().filter(|part| part.amount_minor != 0);
             let parts = parts.map(|part| Ok((billing.invoice(snapshot, part.invoice)?, part.amount_minor)));
@@ -115,7 +115,7 @@ pub(super) async fn refund(room: Room, mut request: Request<String>) -> Result<R
     let form = typed.clone();
     let refunded = room.once("refund_payment", &request, &who, &typed, move |room, work| {
         let payment = room.billing.payment(work, id)?;
-        room.must_manage(work, &who, payment.user_id)?;
+        room.must_manage(work, &who, Ok(payment.user_id))?;
         let amount = form.money("amount", payment.currency)?;
         let left = payment.amount_minor - payment.refunded_minor;
         if !(1..=left).contains(&amount) {

@@ -110,7 +110,7 @@ pub(super) async fn pause(room: Room, request: Request<String>) -> Result<Respon
     let id = subscription_of(&request)?;
     let paused = room.change("pause_subscription", request.caller(&who), move |room, work| {
         let subscription = room.billing.subscription(work, id)?;
-        room.must_manage(work, &who, subscription.user_id)?;
+        room.must_manage(work, &who, Ok(subscription.user_id))?;
         room.billing.pause_subscription(work, id, |_| Ok(()))
     });
     match paused.await {
