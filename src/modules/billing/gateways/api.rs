@@ -113,7 +113,7 @@ async fn set_gateway(desk: Desk, mut request: Request<String>) -> Result<Respons
 
 /// Makes a page of Stripe's on which an open invoice is paid; what is paid with is charged from then on.
 #[utoipa::path(
-    post, path = "/api/billing/invoices/{id}/checkout", tag = "billing", operation_id = "pay_invoice",
+    post, path = "/api/billing/invoices/{id}/checkout", tag = "billing", operation_id = "check_out_invoice",
     security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),
     responses(
         (status = 201, body = CheckoutPage),
