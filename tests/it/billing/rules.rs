@@ -120,6 +120,29 @@ fn what_is_unused_is_credited_from_what_was_charged() {
 }
 
 #[test]
+fn a_change_that_settles_what_was_overdue_makes_the_subscription_well_again() {
+    let books = Books::open();
+    books.sell(Plan { percent: "0", ..TEAM });
+    books.sell(Plan { code: "big", price: "2000", percent: "0", ..TEAM });
+    let ann = books.account("EUR", "2026-06-01");
+    let it = books.subscribe(ann, "big", 1);
+    books.run_until(ann, "2026-06-18");
+    assert_eq!(books.subscription(&it).state, SubscriptionState::PastDue);
+    let invoice = books.invoices(ann).remove(0);
+    books.pay(ann, 1700, Some(&invoice));
+
+    let down = change(Some("team"), None, When::Now);
+    let id = it.id;
+    let changed = books.write(move |work| Billing.change_subscription(work, id, &down, |_| Ok(()))).unwrap();
+
+    assert_eq!(changed.document.unwrap().kind, DocumentKind::CreditNote);
+    assert_eq!(books.invoices(ann)[0].state, InvoiceState::Paid);
+    let after = books.subscription(&it);
+    assert_eq!((after.state, after.version), (SubscriptionState::Active, changed.subscription.version));
+    books.must_be_sound();
+}
+
+#[test]
 fn a_cancellation_ends_now_with_credit_or_with_its_period() {
     let books = Books::open();
     books.sell(TEAM);

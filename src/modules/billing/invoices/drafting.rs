@@ -223,12 +223,7 @@ impl Billing {
             lines,
         };
         let mut details = self.details(work, invoice.user_id)?;
-        let issued = self.issue(work, work.new_id(), &mut details, draft)?;
-        let after = self.invoice(work, id)?;
-        if (invoice.state, after.state) == (State::Open, State::Paid) {
-            self.was_paid(work, &after)?;
-        }
-        Ok(issued)
+        self.issue(work, work.new_id(), &mut details, draft)
     }
 
     /// The credit notes of an invoice, oldest first.

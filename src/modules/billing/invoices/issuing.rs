@@ -195,7 +195,7 @@ impl Billing {
             }
             let credited = self.put_invoice(work, credited)?;
             if is_settled {
-                self.tell_invoice(work, EventType::InvoicePaid, &credited)?;
+                self.was_paid(work, &credited)?;
             }
         }
         let at = (note.id, note.currency, document.issued_on);
