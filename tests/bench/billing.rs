@@ -272,12 +272,13 @@ impl Rows {
                     statement.execute(rusqlite::params_from_iter(row)).expect("inserted");
                 }
             }
+            // Entries have two lines or three, so that theirs are all there at the end alone.
             let (_, entries) = &self.tables[3];
-            let part = entries.len().div_ceil(groups);
+            let posted = if group + 1 == groups { &entries[..] } else { &[] };
             let mut post = connection
                 .prepare_cached("UPDATE billing_ledger_entries SET is_posted = 1 WHERE id = ?1")
                 .expect("SQL");
-            for row in entries.iter().skip(group * part).take(part) {
+            for row in posted {
                 post.execute([&row[0]]).expect("posted");
             }
             let mut renew = connection
