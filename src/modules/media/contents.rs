@@ -24,8 +24,8 @@ use crate::platform::objects;
 
 /// Bytes of a piece.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// Pieces that are written in one unit of work.
-const BATCH: usize = 2;
+/// What is written in one unit of work, in whole pieces.
+const BATCH_BYTES: usize = 2 * CHUNK_BYTES;
 
 /// A content that is being filled.
 pub(super) struct Filling {
@@ -69,17 +69,24 @@ impl Filling {
         Ok(Filling { id, bytes: received, waiting, number, hash, hashed: rest })
     }
 
-    /// Adds bytes; returns what is to be written now.
-    pub fn push(&mut self, piece: &[u8]) -> Option<Batch> {
-        self.bytes += piece.len() as u64;
-        self.waiting.extend_from_slice(piece);
-        let whole = self.waiting.len() / CHUNK_BYTES;
-        (whole >= BATCH).then(|| {
-            let rest = self.waiting.split_off(whole * CHUNK_BYTES);
-            let bytes = std::mem::replace(&mut self.waiting, rest);
+    /// Takes from `piece` what there is room for; returns what is to be written before the next call. There is nothing once
+    /// all of it is taken.
+    pub fn push(&mut self, piece: &mut &[u8]) -> Option<Batch> {
+        if piece.is_empty() {
+            return None;
+        }
+        let room = BATCH_BYTES - self.waiting.len();
+        let (taken, rest) = piece.split_at(piece.len().min(room));
+        *piece = rest;
+        // At once and no more: what doubles as it fills holds up to four times as much.
+        self.waiting.reserve_exact(room);
+        self.waiting.extend_from_slice(taken);
+        self.bytes += taken.len() as u64;
+        (self.waiting.len() == BATCH_BYTES).then(|| {
+            let bytes = std::mem::take(&mut self.waiting);
             self.hash.update(&bytes[std::mem::take(&mut self.hashed)..]);
             let first = self.number;
-            self.number += whole as u64;
+            self.number += (BATCH_BYTES / CHUNK_BYTES) as u64;
             Batch { content: self.id, first, bytes }
         })
     }
@@ -89,9 +96,9 @@ impl Filling {
         (self.number * CHUNK_BYTES as u64, self.hash.serialize().to_vec())
     }
 
-    /// What is left to be written, its last piece cut off where it ends.
-    pub fn rest(&self) -> Batch {
-        Batch { content: self.id, first: self.number, bytes: self.waiting.clone() }
+    /// Writes what is left, its last piece cut off where it ends.
+    pub fn write_rest(&self, work: &UnitOfWork<'_>) -> Result<()> {
+        write(work, self.id, self.number, &self.waiting)
     }
 
     pub fn sha256(&self) -> [u8; 32] {
@@ -117,12 +124,16 @@ pub(super) fn empty_hash() -> Vec<u8> {
 
 impl Batch {
     pub fn write(&self, work: &UnitOfWork<'_>) -> Result<()> {
-        let tables = work.tables(Owner(()));
-        for (number, piece) in (self.first..).zip(self.bytes.chunks(CHUNK_BYTES)) {
-            tables.put_chunk(self.content, number, piece)?;
-        }
-        Ok(())
+        write(work, self.content, self.first, &self.bytes)
     }
+}
+
+fn write(work: &UnitOfWork<'_>, content: ContentId, first: u64, bytes: &[u8]) -> Result<()> {
+    let tables = work.tables(Owner(()));
+    for (number, piece) in (first..).zip(bytes.chunks(CHUNK_BYTES)) {
+        tables.put_chunk(content, number, piece)?;
+    }
+    Ok(())
 }
 
 /// The first bytes of a content.
@@ -146,16 +157,20 @@ pub(super) fn begin(work: &UnitOfWork<'_>, label: &str, place: Option<&str>) -> 
 /// Fills a content with what is read; `write` has each batch written, but for the rest.
 pub(super) fn pour(id: ContentId, from: &mut dyn Read, mut write: impl FnMut(Batch) -> Result<()>) -> Result<Filling> {
     let mut filling = Filling::new(id);
-    let mut piece = vec![0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     loop {
-        match from.read(&mut piece).map_err(|e| Error::internal("reading what is to be kept", e))? {
-            0 => return Ok(filling),
-            read => filling.push(&piece[..read]).map_or(Ok(()), &mut write)?,
+        let read = from.read(&mut buffer).map_err(|e| Error::internal("reading what is to be kept", e))?;
+        if read == 0 {
+            return Ok(filling);
+        }
+        let mut piece = &buffer[..read];
+        while let Some(batch) = filling.push(&mut piece) {
+            write(batch)?;
         }
     }
 }
 
-/// The bytes `from..to` of a content; in the database, each piece is read when the one before has been sent.
+/// The bytes `from..to` of a content; in the database, each piece is read while the one before is sent.
 ///
 /// # Errors
 /// [`Error::Unreachable`] if it lies outside, and can't be had now.
@@ -187,26 +202,28 @@ fn stream(
     from: u64,
     to: u64,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let read = move |at: u64| {
+    let chunk_bytes = CHUNK_BYTES as u64;
+    let first = from / chunk_bytes;
+    let read = move |number: u64| {
         let database = database.clone();
         async move {
-            if at >= to {
-                return Ok(None);
-            }
-            let number = at / CHUNK_BYTES as u64;
-            let chunk = database.read("media_content", move |snapshot| piece(snapshot, id, number)).await;
+            let read = move |snapshot: &Snapshot<'_>| piece(snapshot, id, number);
+            // What is small needs no other thread.
+            let chunk = match number == first {
+                true => database.read("media_content", read).await,
+                false => database.scan("media_content", read).await,
+            };
             let chunk = Bytes::from(chunk.map_err(io::Error::other)?);
-            let begin = (at - number * CHUNK_BYTES as u64) as usize;
-            let end = chunk.len().min(begin + (to - at) as usize);
-            let piece = chunk.slice(begin.min(end)..end);
-            if piece.is_empty() {
-                return Err(io::Error::other(format!("piece {number} of the content {id} is cut off")));
+            let (begin, end) = (from.max(number * chunk_bytes), to.min((number + 1) * chunk_bytes));
+            let wanted = (begin - number * chunk_bytes) as usize..(end - number * chunk_bytes) as usize;
+            match wanted.end <= chunk.len() {
+                true => Ok(chunk.slice(wanted)),
+                false => Err(io::Error::other(format!("piece {number} of the content {id} is cut off"))),
             }
-            let next = at + piece.len() as u64;
-            Ok(Some((piece, next)))
         }
     };
-    stream::try_unfold(from, read)
+    // One is read while the one before is sent.
+    stream::iter(first..to.div_ceil(chunk_bytes).max(first)).map(read).buffered(2)
 }
 
 /// What warp asks to be shareable, though one alone polls it: the mutex is never locked.

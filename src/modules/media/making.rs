@@ -188,7 +188,7 @@ fn fill(run: &Run, label: String, file: &mut dyn Read) -> Result<(), Failure> {
     let write = |batch: contents::Batch| run.write("media_variant", move |work| batch.write(work));
     let filling = contents::pour(id, file, write)?;
     let filled = run.write("media_variant", move |work| {
-        filling.rest().write(work)?;
+        filling.write_rest(work)?;
         work.tables(Owner(())).filled(filling.id, filling.bytes, &filling.sha256())
     });
     Ok(filled?)

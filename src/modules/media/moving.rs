@@ -137,8 +137,8 @@ fn copy(database: &Database, kept: &Kept, new: &Stored) -> Result<()> {
             let write = |batch: contents::Batch| {
                 database.write_blocking("media_move", Actor::system(), move |work| batch.write(work))
             };
-            let rest = contents::pour(new.id, &mut content, write)?.rest();
-            database.write_blocking("media_move", Actor::system(), move |work| rest.write(work))?;
+            let filling = contents::pour(new.id, &mut content, write)?;
+            database.write_blocking("media_move", Actor::system(), move |work| filling.write_rest(work))?;
         }
     }
     let (id, size_bytes, sha256) = (new.id, kept.size_bytes, kept.sha256);

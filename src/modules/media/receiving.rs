@@ -106,7 +106,8 @@ impl Room {
             if let Some(checksum) = &mut checksum {
                 checksum.update(&piece);
             }
-            if let Some(batch) = filling.push(&piece) {
+            let mut piece = &piece[..];
+            while let Some(batch) = filling.push(&mut piece) {
                 // With a checksum nothing counts before all of it is there.
                 let (received, hash_state) = match checksum {
                     None => filling.written(),
@@ -139,7 +140,7 @@ impl Room {
         let is_whole = received == upload.length;
         let (media, limits, id, content) = (self.media, self.platform.media, upload.id, upload.content);
         let written = self.platform.change("media_upload", caller, move |work| {
-            filling.rest().write(work)?;
+            filling.write_rest(work)?;
             let expires_at = reached.note(work)?;
             if is_whole {
                 media.arrived(work, &limits, id, content, received, filling.sha256())?;
@@ -189,7 +190,8 @@ impl Room {
         let mut filling = Filling::new(content);
         while let Some(piece) = file.next().await? {
             super::must_fit(filling.bytes + piece.len() as u64, &self.platform.media)?;
-            if let Some(batch) = filling.push(&piece) {
+            let mut piece = &piece[..];
+            while let Some(batch) = filling.push(&mut piece) {
                 self.platform.change("media_upload", caller, move |work| batch.write(work)).await?;
             }
         }
@@ -198,7 +200,7 @@ impl Room {
         let (size, sha256) = (filling.bytes, filling.sha256());
         let saved = self.platform.write("media_upload", call.with_body(&sha256), move |work| {
             let item = media.begin(work, &limits, user, &name, size, content)?;
-            filling.rest().write(work)?;
+            filling.write_rest(work)?;
             let item = media.arrived(work, &limits, item.id, content, size, sha256)?;
             then(work, &item)?;
             Ok(item)
