@@ -84,6 +84,65 @@ fn it_stops_at_once_when_paid_and_the_subscription_is_well_again() {
 }
 
 #[test]
+fn what_a_refund_opens_again_is_asked_for_again_from_that_day_on() {
+    let books = Books::open();
+    books.sell(TEAM);
+    let ann = books.account("EUR", "2026-06-01");
+    let it = books.subscribe(ann, "team", 1);
+    books.run_until(ann, "2026-06-18");
+    let payment = books.pay(ann, 1200, None).id;
+    books.run_until(ann, "2026-06-20");
+    let asked = mails(&books).len();
+
+    books.write(move |work| Billing.refund(work, payment, 1200, None, None)).unwrap();
+
+    assert_eq!(books.run().dunned, 0);
+    let mut seen = Vec::new();
+    for day in ["06-21", "06-22", "06-23", "06-25", "06-27", "06-30", "07-03", "07-04"] {
+        let before = mails(&books).len();
+        books.run_until(ann, &format!("2026-{day}"));
+        assert_eq!(books.run().dunned, 0);
+        let asked = mails(&books).split_off(before);
+        seen.extend(asked.into_iter().filter(|about| about != "issued").map(|about| (day, about)));
+        let is_over = day == "07-04";
+        let state = if is_over { SubscriptionState::Cancelled } else { SubscriptionState::PastDue };
+        assert_eq!(books.subscription(&it).state, state, "{day}");
+    }
+
+    let reminded = ["06-21", "06-23", "06-25", "06-27"].map(|day| (day, "reminder"));
+    let expected: Vec<_> = reminded.into_iter().chain([("07-04", "given_up")]).collect();
+    assert_eq!(seen, expected.iter().map(|(day, about)| (*day, (*about).to_owned())).collect::<Vec<_>>());
+    assert!(mails(&books).len() > asked);
+    books.must_be_sound();
+}
+
+#[test]
+fn what_was_given_back_and_is_paid_again_is_well_again() {
+    let books = Books::open();
+    books.sell(TEAM);
+    let ann = books.account("EUR", "2026-06-01");
+    let it = books.subscribe(ann, "team", 1);
+    let payment = books.pay(ann, 1200, None).id;
+    // Before it is due, nobody is reminded.
+    books.run_until(ann, "2026-06-03");
+    books.write(move |work| Billing.refund(work, payment, 700, None, None)).unwrap();
+    books.run_until(ann, "2026-06-15");
+    assert!(!mails(&books).contains(&"reminder".to_owned()));
+    assert_eq!(books.subscription(&it).state, SubscriptionState::Active);
+    books.run_until(ann, "2026-06-16");
+    assert_eq!(mails(&books).last().map(String::as_str), Some("reminder"));
+    assert_eq!(books.subscription(&it).state, SubscriptionState::PastDue);
+
+    books.pay(ann, 700, None);
+
+    assert_eq!(books.subscription(&it).state, SubscriptionState::Active);
+    let asked = mails(&books).len();
+    books.run_until(ann, "2026-06-30");
+    assert_eq!(mails(&books).len(), asked);
+    books.must_be_sound();
+}
+
+#[test]
 fn what_is_given_up_is_written_off_where_the_settings_say_so() {
     let books = Books::open();
     let settings: Settings = serde_json::from_value(json!({
@@ -172,6 +231,30 @@ async fn after_a_hard_decline_nothing_is_charged_again() {
 
     books.run_until(ann, "2026-06-15");
     assert_eq!(books.subscription(&it).state, SubscriptionState::Cancelled);
+}
+
+#[tokio::test]
+async fn what_was_given_back_is_not_charged_by_itself_but_by_another_card() {
+    let app = TestApp::start().await;
+    let books = beside(&app);
+    books.sell(TEAM);
+    let ann = books.account("EUR", "2026-06-01");
+    gateway(&books, ann, "pays");
+    books.subscribe(ann, "team", 1);
+    until("the payment", || books.invoices(ann)[0].state == InvoiceState::Paid).await;
+    let payment = books.read(|snapshot| Billing.payments(snapshot, Some(ann), None, 1)).remove(0).id;
+    books.run_until(ann, "2026-06-17");
+
+    books.write(move |work| Billing.refund(work, payment, 1200, None, None)).unwrap();
+    books.run_until(ann, "2026-06-18");
+
+    assert_eq!(mails(&books).last().map(String::as_str), Some("reminder"));
+    let charges = books.read(|snapshot| jobs::list(snapshot, None, Some("billing.collect"), None, 100));
+    assert_eq!(charges.len(), 1);
+    gateway(&books, ann, "pays, by another card");
+    until("the second payment", || books.invoices(ann)[0].state == InvoiceState::Paid).await;
+    assert_eq!(books.read(|snapshot| Billing.payments(snapshot, Some(ann), None, 10)).len(), 2);
+    books.must_be_sound();
 }
 
 #[tokio::test]

@@ -89,6 +89,20 @@ impl Billing {
         self.enqueue_charge(work, invoice, &dunning)
     }
 
+    /// A refund has opened a paid invoice again: it is asked for anew, once it is due, by days that count from today. What
+    /// went back is not charged by itself: whoever wanted it back would find it gone again.
+    pub(super) fn collect_again(&self, work: &UnitOfWork<'_>, details: &Details, invoice: &Invoice) -> Result<()> {
+        let tables = work.tables(Owner(()));
+        let today = details.today(work.now());
+        let base = invoice.is_overdue(today).then_some(today);
+        // A gateway would answer the next charge as it answered the last, were it the same attempt.
+        let attempt = tables.find_dunning(invoice.id)?.map_or(0, |known| known.attempt + 1);
+        let mut dunning = Dunning { attempt, ..Dunning::new(invoice.id, base, Charging::Refused) };
+        let from = invoice.due_on.map_or(today, |due| due.max(today));
+        self.wait_until(&mut dunning, details, from.saturating_add(1.day()))?;
+        tables.put_dunning(&dunning)
+    }
+
     fn enqueue_charge(&self, work: &UnitOfWork<'_>, invoice: &Invoice, dunning: &Dunning) -> Result<()> {
         let collect = Collect { invoice: invoice.id.uuid(), attempt: dunning.attempt };
         let unique_key = Some(format!("{}/{}", invoice.id, dunning.attempt));

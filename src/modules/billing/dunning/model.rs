@@ -19,7 +19,7 @@ pub enum Charging {
     Due,
     /// The gateway has it, and will tell.
     Pending,
-    /// It was declined for good.
+    /// It was declined for good, or given back: it is asked for, not charged.
     Refused,
 }
 
@@ -38,7 +38,7 @@ impl Charging {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dunning {
     pub invoice: InvoiceId,
-    /// The day from which days are counted: the due day, or that of the first decline; none before that.
+    /// The day from which days are counted: the due day, or that of the first decline or of a refund; none before that.
     pub base_on: Option<Date>,
     /// How many of the settings' days have been.
     pub step: usize,

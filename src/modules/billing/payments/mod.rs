@@ -182,13 +182,17 @@ impl Billing {
             allocation.amount_minor -= part;
             tables.put_allocation(&allocation)?;
             invoice.due_minor += part;
+            let was_paid = invoice.state == State::Paid;
             if invoice.state == State::Uncollectible {
                 from_written_off += part;
             } else {
                 from_paid += part;
                 (invoice.state, invoice.settled_at) = (State::Open, None);
             }
-            self.put_invoice(work, invoice)?;
+            let invoice = self.put_invoice(work, invoice)?;
+            if was_paid {
+                self.collect_again(work, &details, &invoice)?;
+            }
         }
         if left > 0 {
             let can = amount_minor - left;
