@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::calendar;
 use super::catalogue::{TaxRateId, country};
@@ -89,8 +89,10 @@ pub struct DetailsChange {
     /// IANA.
     #[schema(example = "Europe/Berlin")]
     pub time_zone: Option<String>,
-    /// Of staff only.
-    pub payment_terms_days: Option<u16>,
+    /// Of staff only; null gives back the seller's.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u16>)]
+    pub payment_terms_days: Option<Option<u16>>,
     /// Of staff only; an empty text takes it away.
     pub tax_rate_id: Option<String>,
 }
@@ -257,13 +259,18 @@ impl Details {
             after.time_zone = name;
         }
         if let Some(days) = change.payment_terms_days {
-            if days > MAX_TERMS_DAYS {
+            if days.is_some_and(|days| days > MAX_TERMS_DAYS) {
                 return Err(Error::invalid("payment_terms_days", format!("at most {MAX_TERMS_DAYS}")));
             }
-            after.payment_terms_days = Some(days);
+            after.payment_terms_days = days;
         }
         Ok(after)
     }
+}
+
+/// A field that stands there, be it null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u16>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Takes over what was typed, where something was; an empty text takes away what is kept.

@@ -99,6 +99,31 @@ fn eur(minor: i64) -> Value {
 }
 
 #[tokio::test]
+async fn payment_terms_of_an_account_are_given_back_to_the_settings() {
+    let shop = Shop::open().await;
+    let account = format!("PATCH /api/billing/accounts/{}", shop.ann);
+    let due = async || {
+        let id = shop.invoice(1000).await;
+        let shown = shop.staff(200, &format!("GET /api/billing/invoices/{id}"), Value::Null).await.body;
+        let days = |name: &str| text(&shown["invoice"][name]).parse::<jiff::civil::Date>().unwrap();
+        (days("due_on") - days("issued_on")).get_days()
+    };
+    assert_eq!(due().await, 14);
+    let own = shop.staff(200, &account, json!({ "payment_terms_days": 30 })).await;
+    assert_eq!((&own.body["payment_terms_days"], due().await), (&json!(30), 30));
+    // What is not named stays.
+    let named = shop.staff(200, &account, json!({ "name": "Ann Lee" })).await;
+    assert_eq!(named.body["payment_terms_days"], 30);
+    let refused = shop.staff(422, &account, json!({ "payment_terms_days": 366 })).await;
+    assert_eq!(refused.wrong_fields(), ["payment_terms_days"]);
+
+    let emptied = shop.staff(200, &account, json!({ "payment_terms_days": null })).await;
+
+    assert!(emptied.body["payment_terms_days"].is_null());
+    assert_eq!(due().await, 14);
+}
+
+#[tokio::test]
 async fn from_the_catalogue_to_a_paid_invoice() {
     let shop = Shop::open().await;
     shop.set_clock("2026-06-01").await;
@@ -475,6 +500,7 @@ async fn a_member_has_what_is_theirs_and_no_more() {
     shop.member(403, &format!("POST /api/billing/invoices/{invoice}/payments"), json!({ "amount": eur(1) })).await;
     let account = format!("/api/billing/accounts/{}", shop.ann);
     shop.member(403, &format!("PATCH {account}"), json!({ "payment_terms_days": 365 })).await;
+    shop.member(403, &format!("PATCH {account}"), json!({ "payment_terms_days": null })).await;
     shop.member(403, &format!("PATCH {account}"), json!({ "tax_rate_id": "" })).await;
     shop.member(409, &format!("PATCH {account}"), json!({ "currency": "USD" })).await;
     let changed = shop.member(200, &format!("PATCH {account}"), json!({ "name": "Lee Ltd", "country": "DE" })).await;

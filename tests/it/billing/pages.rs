@@ -15,13 +15,13 @@ struct Shop {
     bob: (String, String),
 }
 
-struct Page {
-    status: u16,
-    location: String,
-    text: String,
+pub struct Page {
+    pub status: u16,
+    pub location: String,
+    pub text: String,
 }
 
-async fn send(request: RequestBuilder) -> Page {
+pub async fn send(request: RequestBuilder) -> Page {
     let response = request.send().await.unwrap();
     let location = response.headers().get("location").map_or("", |to| to.to_str().unwrap()).to_owned();
     Page { status: response.status().as_u16(), location, text: response.text().await.unwrap() }
@@ -29,25 +29,25 @@ async fn send(request: RequestBuilder) -> Page {
 
 impl Page {
     /// Sent on; returns where to, without what the next page says of it.
-    fn led(&self) -> &str {
+    pub fn led(&self) -> &str {
         assert_eq!(self.status, 303, "{}", self.text);
         self.location.split('?').next().unwrap()
     }
 
-    fn must_show(&self, texts: &[&str]) {
+    pub fn must_show(&self, texts: &[&str]) {
         for text in texts {
             assert!(self.text.contains(text), "{text:?} is not on:\n{}", self.text);
         }
     }
 
-    fn must_not_show(&self, texts: &[&str]) {
+    pub fn must_not_show(&self, texts: &[&str]) {
         for text in texts {
             assert!(!self.text.contains(text), "{text:?} is on:\n{}", self.text);
         }
     }
 
     /// The value of the first field of this name.
-    fn value(&self, name: &str) -> String {
+    pub fn value(&self, name: &str) -> String {
         let (_, after) = self.text.split_once(&format!("name=\"{name}\"")).unwrap_or_else(|| {
             panic!("there is no {name} on:\n{}", self.text);
         });
@@ -290,6 +290,23 @@ async fn people_change_and_end_their_own_plan_as_far_as_it_is_theirs_to_do() {
     account.must_show(&[LONG_NAME, "As in the settings"]);
     let late = shop.post("/billing/me/details", token, &[("name", "Late"), ("version", version.as_str())]).await;
     assert_eq!(late.status, 412, "two changes at once");
+}
+
+#[tokio::test]
+async fn days_to_pay_of_an_account_are_set_and_emptied_again() {
+    let shop = Shop::open().await;
+    let account = format!("/billing/accounts/{}", shop.ann.0);
+    let edit = format!("{account}/edit");
+    for (typed, shown) in [("30", "<dt>Days to pay</dt><dd>30</dd>"), ("", "As in the settings")] {
+        let form = shop.get(&edit, &shop.staff).await;
+        let version = form.value("version");
+        let fields = [("name", "Ann Lee"), ("payment_terms_days", typed), ("version", version.as_str())];
+        let refused = [("name", "Ann Lee"), ("payment_terms_days", "soon"), ("version", version.as_str())];
+        shop.post(&edit, &shop.staff, &refused).await.must_show(&["id=\"payment_terms_days-error\"", "value=\"soon\""]);
+        assert_eq!(shop.post(&edit, &shop.staff, &fields).await.led(), account);
+        assert_eq!(shop.get(&edit, &shop.staff).await.value("payment_terms_days"), typed);
+        shop.get(&account, &shop.staff).await.must_show(&[shown]);
+    }
 }
 
 #[tokio::test]

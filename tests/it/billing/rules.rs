@@ -46,7 +46,7 @@ fn a_run_that_is_late_by_months_makes_the_same_invoices_each_once() {
     let (ann, bob) = (books.account("EUR", "2026-01-31"), books.account("EUR", "2026-01-31"));
     // What is unpaid does not end them before.
     for user in [ann, bob] {
-        books.change_account(user, DetailsChange { payment_terms_days: Some(365), ..DetailsChange::default() });
+        books.change_account(user, DetailsChange { payment_terms_days: Some(Some(365)), ..DetailsChange::default() });
     }
     books.subscribe(ann, "team", 2);
     books.subscribe(bob, "team", 2);

@@ -110,7 +110,7 @@ pub(super) async fn show(room: Room, request: Request<String>) -> Result<Respons
     answer(found.await?.1)
 }
 
-/// Changes a billing account: what is absent stays, an empty text takes away what is there.
+/// Changes a billing account: what is absent stays, an empty text takes away what is there, and null the payment terms.
 #[utoipa::path(
     patch, path = "/api/billing/accounts/{user_id}", tag = "billing", operation_id = "change_billing_account",
     security(("bearer" = [])),

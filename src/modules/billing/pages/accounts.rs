@@ -223,7 +223,10 @@ pub(super) fn change_of(typed: &Typed, is_own: bool) -> Result<DetailsChange> {
         tax_id: typed.all("tax_id"),
         language: typed.some("language"),
         time_zone: typed.some("time_zone"),
-        payment_terms_days: if is_own { None } else { typed.number("payment_terms_days")? },
+        payment_terms_days: match typed.all("payment_terms_days") {
+            Some(_) if !is_own => Some(typed.number("payment_terms_days")?),
+            _ => None,
+        },
         tax_rate_id: if is_own { None } else { typed.all("tax_rate_id") },
     })
 }
