@@ -84,6 +84,7 @@ const MATRIX: &[(&str, [u16; 7])] = &[
     ("GET /api/billing/events", [401, 403, 403, 200, 200, 401, 401]),
     ("GET /api/billing/events/{id}", [401, 403, 403, 404, 404, 401, 401]),
     ("GET /api/billing/webhook-deliveries", [401, 403, 403, 200, 200, 401, 401]),
+    ("GET /api/billing/webhook-deliveries/{id}", [401, 403, 403, 404, 404, 401, 401]),
     ("POST /api/billing/webhook-deliveries/{id}/repetition", [401, 403, 403, 403, 404, 401, 401]),
     // Where Stripe is not set up, nobody may say anything in its name.
     ("POST /api/billing/webhooks/stripe", [404; 7]),

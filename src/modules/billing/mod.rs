@@ -35,10 +35,10 @@ pub use catalogue::{
 };
 pub use dunning::{Charging, Dunning};
 pub use events::{
-    Delivery as WebhookDelivery, DeliveryFilter as WebhookDeliveryFilter, DeliveryId as WebhookDeliveryId,
-    DeliveryState as WebhookDeliveryState, Endpoint as WebhookEndpoint, EndpointChange as WebhookEndpointChange,
-    EndpointId as WebhookEndpointId, Event as BillingEvent, EventId as BillingEventId, EventType as BillingEventType,
-    NewEndpoint as NewWebhookEndpoint,
+    Attempt as WebhookAttempt, Delivery as WebhookDelivery, DeliveryFilter as WebhookDeliveryFilter,
+    DeliveryId as WebhookDeliveryId, DeliveryState as WebhookDeliveryState, Endpoint as WebhookEndpoint,
+    EndpointChange as WebhookEndpointChange, EndpointId as WebhookEndpointId, Event as BillingEvent,
+    EventId as BillingEventId, EventType as BillingEventType, NewEndpoint as NewWebhookEndpoint,
 };
 pub use gateways::{Charge, Charged, Checkout, Declined, Gateway, Gateways, Receipt, SendBack, Trouble};
 pub use invoices::document::{Document, Kind as DocumentKind, Line, Period, Tax, TaxCategory};
@@ -102,7 +102,7 @@ impl Module for Billing {
         let api = [
             api::routes(&room),
             reports::api_routes(platform),
-            events::api::routes(platform),
+            events::api::routes(&room),
             gateways::api::routes(platform, &gateways),
         ];
         let pages = [pages::routes(&room), reports::page_routes(platform)];

@@ -59,6 +59,7 @@ impl From<Error> for Failure {
 
 pub(super) type Handler = dyn Fn(&Run, &str) -> Result<Record, Failure> + Send + Sync;
 type OnDeath = dyn Fn(&UnitOfWork<'_>, &str, &str) -> Result<()> + Send + Sync;
+type OnDiscard = dyn Fn(&UnitOfWork<'_>, Time) -> Result<()> + Send + Sync;
 
 /// A kind of job.
 #[derive(Clone)]
@@ -80,6 +81,7 @@ pub struct Kind {
     /// The server's part of it, where its work can be done on another machine.
     pub(super) portable: Option<Arc<dyn portable::Erased>>,
     on_death: Option<Arc<OnDeath>>,
+    on_discard: Option<Arc<OnDiscard>>,
 }
 
 impl Kind {
@@ -102,6 +104,7 @@ impl Kind {
             handler,
             portable: None,
             on_death: None,
+            on_discard: None,
         }
     }
 
@@ -152,6 +155,15 @@ impl Kind {
             Err(_) => Ok(()),
         };
         Kind { on_death: Some(Arc::new(body)), ..self }
+    }
+
+    /// What is done in the transaction that discards what waited at a restore: for what waited behind its jobs.
+    pub fn on_discard(self, body: impl Fn(&UnitOfWork<'_>, Time) -> Result<()> + Send + Sync + 'static) -> Kind {
+        Kind { on_discard: Some(Arc::new(body)), ..self }
+    }
+
+    pub(super) fn forgo(&self, work: &UnitOfWork<'_>, since: Time) -> Result<()> {
+        self.on_discard.as_ref().map_or(Ok(()), |body| body(work, since))
     }
 
     pub(super) fn wait_after(&self, attempt: u32) -> Duration {

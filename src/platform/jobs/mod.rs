@@ -159,6 +159,7 @@ pub fn discard_held(work: &UnitOfWork<'_>, kinds: &Kinds) -> Result<usize> {
     let mut discarded = 0;
     for kind in kinds.iter().filter(|kind| kind.is_outward) {
         discarded += tables.discard_before(kind.name, since, work.now())?;
+        kind.forgo(work, since)?;
     }
     let_out(work)?;
     Ok(discarded)

@@ -10,6 +10,8 @@ mod properties;
 mod reports;
 mod rules;
 mod stripe;
+mod webhook_pages;
+mod webhook_times;
 mod webhooks;
 
 use ashlar::app;

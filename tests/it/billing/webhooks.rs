@@ -15,28 +15,28 @@ use super::fake::{Asked, Fake, beside};
 use super::{Books, TEAM};
 use crate::support::TestApp;
 
-const INNER: &str = "--webhooks-to-inner-networks=true";
+pub const INNER: &str = "--webhooks-to-inner-networks=true";
 
 /// A receiver that gives these answers, and then only good ones.
-fn receiver(answers: &[u16]) -> Fake {
+pub fn receiver(answers: &[u16]) -> Fake {
     let answers = Arc::new(Mutex::new(VecDeque::from(answers.to_vec())));
     Fake::start(move |_| (answers.lock().unwrap().pop_front().unwrap_or(204), "", "seen".into()))
 }
 
-async fn listen(app: &TestApp, owner: &str, body: Value) -> (String, String) {
+pub async fn listen(app: &TestApp, owner: &str, body: Value) -> (String, String) {
     let added = app.ask("POST /api/billing/webhook-endpoints", owner, body).await;
     assert_eq!(added.status, 201, "{}", added.text);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&added.body["endpoint"]["id"]), text(&added.body["secret"]))
 }
 
-async fn deliveries(app: &TestApp, token: &str, query: &str) -> Vec<Value> {
+pub async fn deliveries(app: &TestApp, token: &str, query: &str) -> Vec<Value> {
     let found = app.ask(&format!("GET /api/billing/webhook-deliveries?limit=100{query}"), token, Value::Null).await;
     found.body["items"].as_array().unwrap().clone()
 }
 
 /// The one delivery of `kind`, once it is as `fits` wants it.
-async fn delivery(app: &TestApp, token: &str, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub async fn delivery(app: &TestApp, token: &str, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..1000 {
         let all = deliveries(app, token, "").await;
         if let Some(one) = all.into_iter().find(|one| one["event_type"] == kind && fits(one)) {
@@ -47,13 +47,13 @@ async fn delivery(app: &TestApp, token: &str, kind: &str, fits: impl Fn(&Value) 
     panic!("no such delivery of {kind}: {:#?}", deliveries(app, token, "").await);
 }
 
-async fn run_now(app: &TestApp, token: &str, delivery: &Value) {
+pub async fn run_now(app: &TestApp, token: &str, delivery: &Value) {
     let job = delivery["job"].as_str().unwrap();
     let retried = app.ask(&format!("POST /api/jobs/{job}/retry"), token, Value::Null).await;
     assert_eq!(retried.status, 200, "{}", retried.text);
 }
 
-fn signature(secret: &str, asked: &Asked) -> String {
+pub fn signature(secret: &str, asked: &Asked) -> String {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     let of = |name: &str| asked.headers[name].clone();

@@ -217,7 +217,7 @@ fn wanted_version<P>(request: &Request<P>) -> Option<String> {
 }
 
 /// One page of a list, newest first: of what `list` gives behind an item, that which `may_see` lets through.
-fn page<T, K>(
+pub(super) fn page<T, K>(
     Limit(limit): Limit,
     cursor: Option<Cursor<K>>,
     id: impl Fn(&T) -> Id<K>,

@@ -9,6 +9,8 @@ use warp::reply::Response;
 use super::model::*;
 use super::repository::DeliveryFilter;
 use crate::modules::billing::Billing;
+use crate::modules::billing::api::page;
+use crate::modules::billing::rights::{Room, Sight};
 use crate::platform::Platform;
 use crate::platform::error::Result;
 use crate::platform::http::{self, Cursor, Limit, Request, Routes, answers, on};
@@ -26,13 +28,18 @@ use crate::platform::ids::Id;
         list_events,
         show_event,
         list_deliveries,
+        show_delivery,
         repeat_delivery,
     ),
-    components(schemas(Endpoint, Event, EventType, Delivery, DeliveryState))
+    components(schemas(Endpoint, Event, EventType, Delivery, DeliveryState, Attempt))
 )]
 pub(in crate::modules::billing) struct EventsApi;
 
-pub(in crate::modules::billing) fn routes(platform: &Platform) -> Option<Routes> {
+/// Tries of a delivery that are shown; in three days there are some twenty.
+pub(in crate::modules::billing) const ATTEMPTS: u32 = 100;
+
+pub(in crate::modules::billing) fn routes(room: &Room) -> Option<Routes> {
+    let platform = &room.platform;
     http::either([
         on(platform).get(list_endpoints).post(add_endpoint).at(at!("api" / "billing" / "webhook-endpoints")),
         on(platform)
@@ -41,9 +48,10 @@ pub(in crate::modules::billing) fn routes(platform: &Platform) -> Option<Routes>
             .delete(delete_endpoint)
             .at(at!("api" / "billing" / "webhook-endpoints" / String)),
         on(platform).post(replace_secret).at(at!("api" / "billing" / "webhook-endpoints" / String / "secret")),
-        on(platform).get(list_events).at(at!("api" / "billing" / "events")),
-        on(platform).get(show_event).at(at!("api" / "billing" / "events" / String)),
+        on(room).get(list_events).at(at!("api" / "billing" / "events")),
+        on(room).get(show_event).at(at!("api" / "billing" / "events" / String)),
         on(platform).get(list_deliveries).at(at!("api" / "billing" / "webhook-deliveries")),
+        on(platform).get(show_delivery).at(at!("api" / "billing" / "webhook-deliveries" / String)),
         on(platform).post(repeat_delivery).at(at!("api" / "billing" / "webhook-deliveries" / String / "repetition")),
     ])
 }
@@ -97,6 +105,15 @@ struct DeliveryPage {
     items: Vec<Delivery>,
     #[schema(value_type = Option<String>)]
     next_cursor: Option<Cursor<Delivery>>,
+}
+
+/// A delivery and its tries.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = WebhookDeliveryWithAttempts)]
+struct WithAttempts {
+    delivery: Delivery,
+    /// Latest first.
+    attempts: Vec<Attempt>,
 }
 
 /// An endpoint with its secret, which is shown this once.
@@ -257,19 +274,21 @@ async fn replace_secret(platform: Platform, mut request: Request<String>) -> Res
     answers::saved(StatusCode::CREATED, &saved)
 }
 
-/// What happened in billing, of the last 30 days, where an endpoint wanted to know.
+/// What happened in billing, of the last 30 days, where an endpoint wanted to know; to those whom one looks after.
 #[utoipa::path(
     get, path = "/api/billing/events", tag = "billing", operation_id = "list_billing_events", security(("bearer" = [])),
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 100), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = EventPage), (status = 403, description = "not staff")),
 )]
-async fn list_events(platform: Platform, request: Request) -> Result<Response> {
+async fn list_events(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
-    let found = platform.read("list_billing_events", &request, move |snapshot, who| {
+    let it = room.clone();
+    let found = room.platform.scan("list_billing_events", &request, move |snapshot, who| {
         who.must_be_staff()?;
-        let ListQuery { limit: Limit(limit), cursor } = query?;
-        let items = Billing.events(snapshot, cursor.map(|Cursor(id)| id), limit + 1)?;
-        let (items, next_cursor) = cut(items, limit, |one| one.id);
+        let ListQuery { limit, cursor } = query?;
+        let mut sight = Sight::new(&it, snapshot, who);
+        let list = |before, limit| Billing.events(snapshot, before, limit);
+        let (items, next_cursor) = page(limit, cursor, |one| one.id, list, |one| sight.reaches(one.user_id))?;
         Ok(EventPage { items, next_cursor })
     });
     answers::json(StatusCode::OK, &found.await?)
@@ -279,13 +298,19 @@ async fn list_events(platform: Platform, request: Request) -> Result<Response> {
 #[utoipa::path(
     get, path = "/api/billing/events/{id}", tag = "billing", operation_id = "show_billing_event",
     security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),
-    responses((status = 200, body = Event), (status = 403, description = "not staff")),
+    responses(
+        (status = 200, body = Event),
+        (status = 403, description = "not staff, or of someone whom one doesn't look after"),
+    ),
 )]
-async fn show_event(platform: Platform, request: Request<String>) -> Result<Response> {
+async fn show_event(room: Room, request: Request<String>) -> Result<Response> {
     let id = EventId::parse(&request.path, "event");
-    let found = platform.read("show_billing_event", &request, move |snapshot, who| {
+    let it = room.clone();
+    let found = room.platform.read("show_billing_event", &request, move |snapshot, who| {
         who.must_be_staff()?;
-        Billing.event_of(snapshot, id?)
+        let event = Billing.event_of(snapshot, id?)?;
+        it.must_manage(snapshot, who, Ok(event.user_id))?;
+        Ok(event)
     });
     answers::json(StatusCode::OK, &found.await?)
 }
@@ -318,6 +343,23 @@ async fn list_deliveries(platform: Platform, request: Request) -> Result<Respons
         let items = Billing.webhook_deliveries(snapshot, &filter, cursor.map(|Cursor(id)| id), limit + 1)?;
         let (items, next_cursor) = cut(items, limit, |one| one.id);
         Ok(DeliveryPage { items, next_cursor })
+    });
+    answers::json(StatusCode::OK, &found.await?)
+}
+
+/// One delivery, and what came of each try.
+#[utoipa::path(
+    get, path = "/api/billing/webhook-deliveries/{id}", tag = "billing", operation_id = "show_webhook_delivery",
+    security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, body = WithAttempts), (status = 403, description = "not staff")),
+)]
+async fn show_delivery(platform: Platform, request: Request<String>) -> Result<Response> {
+    let id = DeliveryId::parse(&request.path, "webhook delivery");
+    let found = platform.read("show_webhook_delivery", &request, move |snapshot, who| {
+        who.must_be_staff()?;
+        let delivery = Billing.webhook_delivery(snapshot, id?)?;
+        let attempts = Billing.webhook_attempts(snapshot, delivery.id, ATTEMPTS)?;
+        Ok(WithAttempts { delivery, attempts })
     });
     answers::json(StatusCode::OK, &found.await?)
 }

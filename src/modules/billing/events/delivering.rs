@@ -5,12 +5,13 @@ use std::time::Duration;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::model::{Delivery, DeliveryId, DeliveryState, EndpointId, Event, EventId, excerpt, sign};
-use super::repository::{Attempt, DeliveryFilter, Sending};
+use super::model::{Attempt, Delivery, DeliveryId, DeliveryState, EndpointId, Event, excerpt, sign};
+use super::repository::{Answer, DeliveryFilter, Sending};
 use super::{EventRepository, KEPT_S, SWEEP};
 use crate::modules::billing::gateways::GatewayRepository;
 use crate::modules::billing::{Billing, Owner, record};
 use crate::platform::Platform;
+use crate::platform::clock::Time;
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
 use crate::platform::jobs::{self, Failure, Kind, Order, Payload, Record, Run};
@@ -25,6 +26,7 @@ const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// Time ends it, far before this does.
 const ATTEMPTS: u32 = 1000;
 const JOB_GONE: &str = "its job was discarded";
+const FORGONE: &str = "it waited when the unit was restored, and an owner discarded what did";
 
 #[derive(Serialize, Deserialize)]
 struct Deliver {
@@ -56,9 +58,17 @@ pub(in crate::modules::billing) fn jobs(platform: &Platform) -> Vec<Kind> {
                 let id = DeliveryId::from_uuid(delivery);
                 let Some(delivery) = work.tables(Owner(())).find_delivery(id)? else { return Ok(()) };
                 Billing.give_up_delivery(work, &delivery, why)
-            });
+            })
+            .on_discard(|work, since| Billing.forgo_deliveries(work, since));
     let sweep = Kind::new(move |run: &Run, _: Sweep| {
-        while run.write("billing_sweep", move |work| Billing.sweep(work))? > 0 && !run.is_stopping() {}
+        let mut looked_at = None;
+        loop {
+            looked_at = run.write("billing_mend", move |work| Billing.give_up_lost(work, looked_at))?;
+            if looked_at.is_none() || run.is_stopping() {
+                break;
+            }
+        }
+        while !run.is_stopping() && run.write("billing_sweep", move |work| Billing.sweep(work))? > 0 {}
         Ok(Record::nothing())
     });
     vec![deliver, sweep.slots(1).every("17 * * * *")]
@@ -86,29 +96,29 @@ fn deliver(run: &Run, outgoing: &Outgoing, id: DeliveryId) -> Result<Record, Fai
         ("webhook-signature", signature),
     ];
     let answered = outgoing.send(Asked { method: Method::POST, url: &url, headers, body: payload.into_bytes() });
-    let (attempt, retry_after) = match answered {
-        Err(why) => (Attempt { status: None, response: None, why: Some(why) }, None),
+    let (answer, retry_after) = match answered {
+        Err(why) => (Answer { status: None, response: None, why: Some(why) }, None),
         Ok(answered) => {
             let is_taken = (200..300).contains(&answered.status);
             let why = (!is_taken).then(|| format!("the endpoint answered {}", answered.status));
-            let attempt = Attempt { status: Some(answered.status), response: excerpt(&answered.body), why };
-            (attempt, answered.retry_after)
+            let answer = Answer { status: Some(answered.status), response: excerpt(&answered.body), why };
+            (answer, answered.retry_after)
         }
     };
-    let Some(why) = attempt.why.clone() else {
-        return Ok(Record::new(move |work| Billing.end_delivery(work, &delivery, &attempt, DeliveryState::Delivered)));
+    let Some(why) = answer.why.clone() else {
+        return Ok(Record::new(move |work| Billing.end_delivery(work, &delivery, &answer, DeliveryState::Delivered)));
     };
-    let is_gone = attempt.status == Some(410);
+    let is_gone = answer.status == Some(410);
     if is_gone || now >= delivery.expires_at {
         return Ok(Record::new(move |work| {
             if is_gone {
                 Billing.switch_off(work, delivery.endpoint_id)?;
             }
-            Billing.end_delivery(work, &delivery, &attempt, DeliveryState::Failed)
+            Billing.end_delivery(work, &delivery, &answer, DeliveryState::Failed)
         }));
     }
     run.write(Deliver::KIND, move |work| {
-        work.tables(Owner(())).note_attempt(id, &attempt, DeliveryState::Waiting, work.now())
+        work.tables(Owner(())).note_attempt(id, &answer, DeliveryState::Waiting, work.now())
     })?;
     Err(Failure::RetryAfter(retry_after.unwrap_or_default().min(LONGEST_WAIT), why))
 }
@@ -149,10 +159,10 @@ impl Billing {
         &self,
         work: &UnitOfWork<'_>,
         delivery: &Delivery,
-        attempt: &Attempt,
+        answer: &Answer,
         state: DeliveryState,
     ) -> Result<()> {
-        work.tables(Owner(())).note_attempt(delivery.id, attempt, state, work.now())?;
+        work.tables(Owner(())).note_attempt(delivery.id, answer, state, work.now())?;
         self.call_next(work, delivery)
     }
 
@@ -193,6 +203,22 @@ impl Billing {
         snapshot.tables(Owner(())).list_deliveries(filter, before, limit)
     }
 
+    /// The latest `limit` tries of a delivery, latest first.
+    pub fn webhook_attempts(&self, snapshot: &Snapshot<'_>, id: DeliveryId, limit: u32) -> Result<Vec<Attempt>> {
+        snapshot.tables(Owner(())).list_attempts(id, limit)
+    }
+
+    /// When a delivery is tried next: by its job, if that is to run again.
+    pub fn next_webhook_try(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) -> Result<Option<Time>> {
+        let Some(job) = delivery.job.filter(|_| delivery.state == DeliveryState::Waiting) else { return Ok(None) };
+        match jobs::find(snapshot, jobs::JobId::from_uuid(job)) {
+            Ok(job) => Ok(matches!(job.state, jobs::State::Waiting | jobs::State::Ready | jobs::State::Running)
+                .then_some(job.run_at)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Delivers again what has ended, for another three days.
     ///
     /// # Errors
@@ -216,26 +242,32 @@ impl Billing {
         self.webhook_delivery(work, id)
     }
 
-    /// Forgets old events, and goes on behind deliveries whose jobs were discarded; returns how many.
-    fn sweep(&self, work: &UnitOfWork<'_>) -> Result<usize> {
+    /// Gives up what waited when the unit was restored, whether by a job or behind one; what has come since goes on.
+    fn forgo_deliveries(&self, work: &UnitOfWork<'_>, since: Time) -> Result<()> {
         let tables = work.tables(Owner(()));
-        let mut swept = 0;
-        for delivery in tables.list_with_jobs(SWEEP)? {
-            let Some(job) = delivery.job else { continue };
-            let is_open = match jobs::find(work, jobs::JobId::from_uuid(job)) {
-                Ok(job) => !matches!(job.state, jobs::State::Discarded | jobs::State::Dead | jobs::State::Done),
-                Err(Error::NotFound(_)) => false,
-                Err(error) => return Err(error),
-            };
-            if !is_open {
-                self.give_up_delivery(work, &delivery, JOB_GONE)?;
-                swept += 1;
+        // What is repeated waits from then on: when it will have waited for too long tells since when it does.
+        tables.give_up_until(since.plus_seconds(TRIED_FOR_S), FORGONE, work.now())?;
+        for next in tables.list_stranded()? {
+            self.enqueue_delivery(work, next)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on behind deliveries whose jobs were discarded; returns how far it has looked, unless that was the end.
+    fn give_up_lost(&self, work: &UnitOfWork<'_>, after: Option<DeliveryId>) -> Result<Option<DeliveryId>> {
+        let all = work.tables(Owner(())).list_with_jobs(after, SWEEP)?;
+        for delivery in &all {
+            if self.next_webhook_try(work, delivery)?.is_none() {
+                self.give_up_delivery(work, delivery, JOB_GONE)?;
             }
         }
-        let before = work.now().plus_seconds(-KEPT_S).as_ms().unsigned_abs();
-        // Ids sort by when they were made.
-        let before = uuid::Builder::from_unix_timestamp_millis(before, &[0; 10]).into_uuid();
-        swept += tables.delete_messages_before(work.now().plus_seconds(-2 * KEPT_S), SWEEP)?;
-        Ok(swept + tables.delete_events_before(EventId::from_uuid(before), SWEEP)?)
+        Ok(all.last().map(|last| last.id))
+    }
+
+    /// Forgets old events with their deliveries, and what gateways said; returns how many.
+    fn sweep(&self, work: &UnitOfWork<'_>) -> Result<usize> {
+        let tables = work.tables(Owner(()));
+        let forgotten = tables.delete_messages_before(work.now().plus_seconds(-2 * KEPT_S), SWEEP)?;
+        Ok(forgotten + tables.delete_events_before(work.now().plus_seconds(-KEPT_S), SWEEP)?)
     }
 }

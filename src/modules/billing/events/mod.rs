@@ -9,7 +9,8 @@ mod sqlite;
 
 pub(super) use delivering::jobs;
 pub use model::{
-    Delivery, DeliveryId, DeliveryState, Endpoint, EndpointChange, EndpointId, Event, EventId, EventType, NewEndpoint,
+    Attempt, Delivery, DeliveryId, DeliveryState, Endpoint, EndpointChange, EndpointId, Event, EventId, EventType,
+    NewEndpoint,
 };
 pub use repository::DeliveryFilter;
 pub(super) use repository::EventRepository;
@@ -168,6 +169,9 @@ impl Billing {
             description: description(new.description.as_deref().unwrap_or_default())?,
             event_types: new.event_types,
             is_active: true,
+            taken_at: None,
+            failed_at: None,
+            failure: None,
             created_at: work.now(),
             updated_at: work.now(),
             version: 1,

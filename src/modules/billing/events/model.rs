@@ -50,6 +50,20 @@ pub enum EventType {
 }
 
 impl EventType {
+    pub const ALL: [EventType; 11] = [
+        EventType::InvoiceFinalized,
+        EventType::InvoicePaid,
+        EventType::InvoiceVoided,
+        EventType::InvoiceUncollectible,
+        EventType::InvoicePaymentFailed,
+        EventType::CreditNoteIssued,
+        EventType::SubscriptionCreated,
+        EventType::SubscriptionUpdated,
+        EventType::SubscriptionCancelled,
+        EventType::PaymentRecorded,
+        EventType::PaymentRefunded,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             EventType::InvoiceFinalized => "invoice.finalized",
@@ -97,6 +111,12 @@ pub struct Endpoint {
     /// Those that are wanted; all where there are none.
     pub event_types: Vec<EventType>,
     pub is_active: bool,
+    /// When it took something last.
+    pub taken_at: Option<Time>,
+    /// When it did not, last.
+    pub failed_at: Option<Time>,
+    /// Why not.
+    pub failure: Option<String>,
     pub created_at: Time,
     pub updated_at: Time,
     #[serde(skip)]
@@ -104,6 +124,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether what it was sent last was not taken.
+    pub fn is_failing(&self) -> bool {
+        self.is_active && self.failed_at > self.taken_at
+    }
+
     pub fn wants(&self, kind: EventType) -> bool {
         self.is_active && (self.event_types.is_empty() || self.event_types.contains(&kind))
     }
@@ -152,6 +177,8 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
+    pub const ALL: [DeliveryState; 3] = [DeliveryState::Waiting, DeliveryState::Delivered, DeliveryState::Failed];
+
     pub fn as_str(self) -> &'static str {
         match self {
             DeliveryState::Waiting => "waiting",
@@ -189,6 +216,21 @@ pub struct Delivery {
     pub ended_at: Option<Time>,
     /// It is tried until then.
     pub expires_at: Time,
+}
+
+/// One try to deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = WebhookAttempt)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    pub tried_at: Time,
+    /// Of the answer, where there was one.
+    pub status: Option<u16>,
+    /// How that began.
+    pub response: Option<String>,
+    /// Why it failed; null where it was taken.
+    pub why: Option<String>,
 }
 
 /// A new secret, from 32 random bytes.

@@ -1,6 +1,6 @@
 //! Where events, endpoints and deliveries are kept.
 
-use super::model::{Delivery, DeliveryId, DeliveryState, Endpoint, EndpointId, Event, EventId};
+use super::model::{Attempt, Delivery, DeliveryId, DeliveryState, Endpoint, EndpointId, Event, EventId};
 use crate::platform::clock::Time;
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
@@ -18,7 +18,7 @@ pub struct Sending {
 
 /// What came of an attempt.
 #[derive(Debug, Clone)]
-pub struct Attempt {
+pub struct Answer {
     pub status: Option<u16>,
     pub response: Option<String>,
     pub why: Option<String>,
@@ -50,7 +50,7 @@ pub(in crate::modules::billing) trait EventRepository {
     /// Takes away the events of a person, and their deliveries.
     fn delete_events_of(&self, user: UserId) -> Result<()>;
     /// Takes away events from before `before` of which nothing waits; returns how many.
-    fn delete_events_before(&self, before: EventId, limit: u32) -> Result<usize>;
+    fn delete_events_before(&self, before: Time, limit: u32) -> Result<usize>;
 
     fn insert_delivery(&self, delivery: &Delivery) -> Result<()>;
     fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;
@@ -58,13 +58,19 @@ pub(in crate::modules::billing) trait EventRepository {
     /// Before `before`, newest first.
     fn list_deliveries(&self, filter: &DeliveryFilter, before: Option<DeliveryId>, limit: u32)
     -> Result<Vec<Delivery>>;
-    /// Those that a job is said to deliver, the oldest first.
-    fn list_with_jobs(&self, limit: u32) -> Result<Vec<Delivery>>;
+    /// Those behind `after` that a job is said to deliver, the oldest first.
+    fn list_with_jobs(&self, after: Option<DeliveryId>, limit: u32) -> Result<Vec<Delivery>>;
+    /// Gives up all that waits and would have until `expires`.
+    fn give_up_until(&self, expires: Time, why: &str, now: Time) -> Result<()>;
+    /// The earliest of each object and endpoint of which something waits and no job delivers anything.
+    fn list_stranded(&self) -> Result<Vec<DeliveryId>>;
     /// The earliest of one object that waits for one endpoint.
     fn next_waiting(&self, endpoint: EndpointId, object: uuid::Uuid) -> Result<Option<DeliveryId>>;
     fn set_job(&self, id: DeliveryId, job: uuid::Uuid) -> Result<()>;
-    /// Notes an attempt; `state` is what it leaves the delivery in.
-    fn note_attempt(&self, id: DeliveryId, attempt: &Attempt, state: DeliveryState, now: Time) -> Result<()>;
+    /// Notes an attempt, at its endpoint too; `state` is what it leaves the delivery in.
+    fn note_attempt(&self, id: DeliveryId, answer: &Answer, state: DeliveryState, now: Time) -> Result<()>;
+    /// The latest `limit` of one delivery, latest first.
+    fn list_attempts(&self, delivery: DeliveryId, limit: u32) -> Result<Vec<Attempt>>;
     /// Gives one up, or has one that has ended wait again.
     fn set_state(
         &self,

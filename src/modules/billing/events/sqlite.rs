@@ -2,8 +2,8 @@
 
 use rusqlite::Row;
 
-use super::model::{Delivery, DeliveryId, DeliveryState, Endpoint, EndpointId, Event, EventId};
-use super::repository::{Attempt, DeliveryFilter, EventRepository, Sending};
+use super::model::{Attempt, Delivery, DeliveryId, DeliveryState, Endpoint, EndpointId, Event, EventId};
+use super::repository::{Answer, DeliveryFilter, EventRepository, Sending};
 use crate::modules::billing::Owner;
 use crate::modules::billing::sqlite::{json, said, to_json};
 use crate::platform::clock::Time;
@@ -62,7 +62,8 @@ impl EventRepository for Tables<'_, Owner> {
     fn find_endpoint(&self, id: EndpointId) -> Result<Option<Endpoint>> {
         self.fetch_optional(
             sql!(
-                "SELECT id, url, description, event_types, is_active, version, created_at, updated_at
+                "SELECT id, url, description, event_types, is_active, version, created_at, updated_at, taken_at, failed_at,
+                        failure
                  FROM billing_endpoints WHERE id = ?1"
             ),
             [id],
@@ -73,7 +74,8 @@ impl EventRepository for Tables<'_, Owner> {
     fn list_endpoints(&self, before: Option<EndpointId>, limit: u32) -> Result<Vec<Endpoint>> {
         self.fetch_all(
             sql!(
-                "SELECT id, url, description, event_types, is_active, version, created_at, updated_at
+                "SELECT id, url, description, event_types, is_active, version, created_at, updated_at, taken_at, failed_at,
+                        failure
                  FROM billing_endpoints WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
             ),
             (before, limit),
@@ -84,7 +86,8 @@ impl EventRepository for Tables<'_, Owner> {
     fn list_active_endpoints(&self) -> Result<Vec<Endpoint>> {
         self.fetch_all(
             sql!(
-                "SELECT id, url, description, event_types, is_active, version, created_at, updated_at
+                "SELECT id, url, description, event_types, is_active, version, created_at, updated_at, taken_at, failed_at,
+                        failure
                  FROM billing_endpoints WHERE is_active = 1 LIMIT 100"
             ),
             [],
@@ -133,22 +136,22 @@ impl EventRepository for Tables<'_, Owner> {
         self.execute(sql!("DELETE FROM billing_events WHERE user_id = ?1"), [user]).map(drop)
     }
 
-    fn delete_events_before(&self, before: EventId, limit: u32) -> Result<usize> {
+    fn delete_events_before(&self, before: Time, limit: u32) -> Result<usize> {
         self.execute(
             sql!(
                 "DELETE FROM billing_deliveries WHERE event_id IN
-                 (SELECT id FROM billing_events e WHERE id < ?1 AND NOT EXISTS
+                 (SELECT id FROM billing_events e WHERE created_at < ?1 AND NOT EXISTS
                     (SELECT 1 FROM billing_deliveries d WHERE d.event_id = e.id AND d.state = 'waiting')
-                  ORDER BY id LIMIT ?2)"
+                  ORDER BY created_at LIMIT ?2)"
             ),
             (before, limit),
         )?;
         self.execute(
             sql!(
                 "DELETE FROM billing_events WHERE id IN
-                 (SELECT id FROM billing_events e WHERE id < ?1 AND NOT EXISTS
+                 (SELECT id FROM billing_events e WHERE created_at < ?1 AND NOT EXISTS
                     (SELECT 1 FROM billing_deliveries d WHERE d.event_id = e.id)
-                  ORDER BY id LIMIT ?2)"
+                  ORDER BY created_at LIMIT ?2)"
             ),
             (before, limit),
         )
@@ -218,8 +221,8 @@ impl EventRepository for Tables<'_, Owner> {
     ) -> Result<Vec<Delivery>> {
         let state = filter.state.map(DeliveryState::as_str);
         // Each has an index of its own to walk.
-        match (filter.event, filter.endpoint) {
-            (Some(event), _) => self.fetch_all(
+        match (filter.event, filter.endpoint, state) {
+            (Some(event), ..) => self.fetch_all(
                 sql!(
                     "SELECT d.id, event_id, endpoint_id, type, d.object_id, state, job, attempts, status, response, why,
                             d.created_at, tried_at, ended_at, expires_at
@@ -230,18 +233,29 @@ impl EventRepository for Tables<'_, Owner> {
                 (before, state, limit, event),
                 delivery,
             ),
-            (None, Some(endpoint)) => self.fetch_all(
+            (None, Some(endpoint), Some(state)) => self.fetch_all(
                 sql!(
                     "SELECT d.id, event_id, endpoint_id, type, d.object_id, state, job, attempts, status, response, why,
                             d.created_at, tried_at, ended_at, expires_at
                      FROM billing_deliveries d JOIN billing_events e ON e.id = event_id
-                     WHERE endpoint_id = ?4 AND (?1 IS NULL OR d.id < ?1) AND (?2 IS NULL OR state = ?2)
+                     WHERE endpoint_id = ?4 AND state = ?2 AND (?1 IS NULL OR d.id < ?1)
                      ORDER BY d.id DESC LIMIT ?3"
                 ),
                 (before, state, limit, endpoint),
                 delivery,
             ),
-            (None, None) => self.fetch_all(
+            (None, Some(endpoint), None) => self.fetch_all(
+                sql!(
+                    "SELECT d.id, event_id, endpoint_id, type, d.object_id, state, job, attempts, status, response, why,
+                            d.created_at, tried_at, ended_at, expires_at
+                     FROM billing_deliveries d JOIN billing_events e ON e.id = event_id
+                     WHERE endpoint_id = ?3 AND (?1 IS NULL OR d.id < ?1)
+                     ORDER BY d.id DESC LIMIT ?2"
+                ),
+                (before, limit, endpoint),
+                delivery,
+            ),
+            (None, None, state) => self.fetch_all(
                 sql!(
                     "SELECT d.id, event_id, endpoint_id, type, d.object_id, state, job, attempts, status, response, why,
                             d.created_at, tried_at, ended_at, expires_at
@@ -255,16 +269,41 @@ impl EventRepository for Tables<'_, Owner> {
         }
     }
 
-    fn list_with_jobs(&self, limit: u32) -> Result<Vec<Delivery>> {
+    fn list_with_jobs(&self, after: Option<DeliveryId>, limit: u32) -> Result<Vec<Delivery>> {
         self.fetch_all(
             sql!(
                 "SELECT d.id, event_id, endpoint_id, type, d.object_id, state, job, attempts, status, response, why,
                         d.created_at, tried_at, ended_at, expires_at
                  FROM billing_deliveries d JOIN billing_events e ON e.id = event_id
-                 WHERE state = 'waiting' AND job IS NOT NULL ORDER BY d.id LIMIT ?1"
+                 WHERE state = 'waiting' AND job IS NOT NULL AND (?1 IS NULL OR d.id > ?1) ORDER BY d.id LIMIT ?2"
             ),
-            [limit],
+            (after, limit),
             delivery,
+        )
+    }
+
+    fn give_up_until(&self, expires: Time, why: &str, now: Time) -> Result<()> {
+        self.execute(
+            sql!(
+                "UPDATE billing_deliveries SET state = 'failed', why = ?2, ended_at = ?3, job = NULL
+                 WHERE state = 'waiting' AND expires_at <= ?1"
+            ),
+            (expires, why, now),
+        )
+        .map(drop)
+    }
+
+    fn list_stranded(&self) -> Result<Vec<DeliveryId>> {
+        self.fetch_all(
+            sql!(
+                "SELECT id FROM billing_deliveries d
+                 WHERE state = 'waiting' AND NOT EXISTS
+                    (SELECT 1 FROM billing_deliveries o INDEXED BY billing_deliveries_waiting
+                     WHERE o.endpoint_id = d.endpoint_id AND o.object_id = d.object_id AND o.state = 'waiting'
+                           AND (o.job IS NOT NULL OR o.event_id < d.event_id))"
+            ),
+            [],
+            |row| row.get(0),
         )
     }
 
@@ -284,7 +323,7 @@ impl EventRepository for Tables<'_, Owner> {
         self.execute(sql!("UPDATE billing_deliveries SET job = ?2 WHERE id = ?1"), (id, job)).map(drop)
     }
 
-    fn note_attempt(&self, id: DeliveryId, attempt: &Attempt, state: DeliveryState, now: Time) -> Result<()> {
+    fn note_attempt(&self, id: DeliveryId, answer: &Answer, state: DeliveryState, now: Time) -> Result<()> {
         self.execute(
             sql!(
                 "UPDATE billing_deliveries
@@ -292,9 +331,44 @@ impl EventRepository for Tables<'_, Owner> {
                      ended_at = iif(?6 = 'waiting', NULL, ?5)
                  WHERE id = ?1"
             ),
-            (id, attempt.status, &attempt.response, &attempt.why, now, state.as_str()),
+            (id, answer.status, &answer.response, &answer.why, now, state.as_str()),
+        )?;
+        self.execute(
+            sql!(
+                "INSERT INTO billing_delivery_attempts (delivery_id, number, tried_at, status, response, why)
+                 SELECT id, attempts, ?2, ?3, ?4, ?5 FROM billing_deliveries WHERE id = ?1"
+            ),
+            (id, now, answer.status, &answer.response, &answer.why),
+        )?;
+        self.execute(
+            sql!(
+                "UPDATE billing_endpoints
+                 SET taken_at = iif(?3 IS NULL, ?2, taken_at), failed_at = iif(?3 IS NULL, failed_at, ?2),
+                     failure = coalesce(?3, failure)
+                 WHERE id = (SELECT endpoint_id FROM billing_deliveries WHERE id = ?1)"
+            ),
+            (id, now, &answer.why),
         )
         .map(drop)
+    }
+
+    fn list_attempts(&self, delivery: DeliveryId, limit: u32) -> Result<Vec<Attempt>> {
+        self.fetch_all(
+            sql!(
+                "SELECT number, tried_at, status, response, why FROM billing_delivery_attempts
+                 WHERE delivery_id = ?1 ORDER BY number DESC LIMIT ?2"
+            ),
+            (delivery, limit),
+            |row| {
+                Ok(Attempt {
+                    number: row.get(0)?,
+                    tried_at: row.get(1)?,
+                    status: row.get(2)?,
+                    response: row.get(3)?,
+                    why: row.get(4)?,
+                })
+            },
+        )
     }
 
     fn set_state(
@@ -327,6 +401,9 @@ fn endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
         version: row.get(5)?,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,
+        taken_at: row.get(8)?,
+        failed_at: row.get(9)?,
+        failure: row.get(10)?,
     })
 }
 

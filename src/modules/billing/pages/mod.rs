@@ -2,6 +2,7 @@
 
 mod accounts;
 mod catalogue;
+mod deliveries;
 mod downloads;
 mod drafts;
 mod invoices;
@@ -15,11 +16,13 @@ mod sqlite;
 mod subscriptions;
 mod typed;
 pub(in crate::modules::billing) mod view;
+mod webhooks;
 mod wishes;
 
 pub(super) use downloads::DownloadsApi;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use warp::path as at;
 use warp::reply::Response;
 
@@ -83,6 +86,21 @@ fn pages(room: &Room) -> Option<Routes> {
         on(room).get(invoices::confirm).post(invoices::delete).at(at!("billing" / "invoices" / String / "delete")),
         on(room).get(payments::list).at(at!("billing" / "payments")),
         on(room).get(payments::show).post(payments::refund).at(at!("billing" / "payments" / String)),
+        on(room).get(webhooks::list).at(at!("billing" / "webhooks")),
+        on(room).get(webhooks::show_add).post(webhooks::add).at(at!("billing" / "webhooks" / "add")),
+        on(room).get(webhooks::show).at(at!("billing" / "webhooks" / String)),
+        on(room).get(webhooks::show_edit).post(webhooks::edit).at(at!("billing" / "webhooks" / String / "edit")),
+        on(room).post(webhooks::pause).at(at!("billing" / "webhooks" / String / "pause")),
+        on(room).post(webhooks::resume).at(at!("billing" / "webhooks" / String / "resume")),
+        on(room)
+            .get(webhooks::show_secret)
+            .post(webhooks::replace_secret)
+            .at(at!("billing" / "webhooks" / String / "secret")),
+        on(room).get(webhooks::show_remove).post(webhooks::remove).at(at!("billing" / "webhooks" / String / "remove")),
+        on(room).get(deliveries::list).at(at!("billing" / "events")),
+        on(room).get(deliveries::show_event).at(at!("billing" / "events" / String)),
+        on(room).get(deliveries::show).at(at!("billing" / "deliveries" / String)),
+        on(room).post(deliveries::repeat).at(at!("billing" / "deliveries" / String / "repeat")),
         on(room).get(invoices::by_link).at(at!("invoices" / String)),
     ])
 }
@@ -141,17 +159,18 @@ impl Room {
         self.platform.change(name, caller, move |work| body(&room, work)).await
     }
 
-    /// As [`Room::change`], once for each key that a form bears: sent twice, it leads to the same page.
-    async fn once<P, F>(
+    /// As [`Room::change`], once for each key that a form bears: sent twice, it gives the same.
+    async fn once<P, T, F>(
         &self,
         name: &'static str,
         request: &Request<P>,
         who: &Principal,
         typed: &Typed,
         body: F,
-    ) -> Result<String>
+    ) -> Result<T>
     where
-        F: FnOnce(&Room, &UnitOfWork<'_>) -> Result<String> + Send + 'static,
+        F: FnOnce(&Room, &UnitOfWork<'_>) -> Result<T> + Send + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (room, call) = (self.clone(), request.form_call(who, typed.text("key"), &typed.said())?);
         let saved = self.platform.write(name, call, move |work| body(&room, work)).await;
@@ -164,7 +183,7 @@ impl Room {
             other => other,
         });
         match saved? {
-            http::Saved::Fresh(location) => Ok(location),
+            http::Saved::Fresh(made) => Ok(made),
             http::Saved::Replayed(json) => {
                 serde_json::from_slice(&json).map_err(|e| Error::internal("reading an answer", e))
             }

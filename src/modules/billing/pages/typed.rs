@@ -18,9 +18,13 @@ pub(super) struct Typed(BTreeMap<String, String>);
 impl Typed {
     /// A form that is not filled in yet, but for these, and with a key by which it is taken once.
     pub fn fresh(now: Time, fields: impl IntoIterator<Item = (&'static str, String)>) -> Typed {
-        let mut typed = Typed(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        typed.set("key", Id::<Typed>::new(now).to_string());
-        typed
+        Typed(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()).renewed(now)
+    }
+
+    /// The same under another key.
+    pub fn renewed(mut self, now: Time) -> Typed {
+        self.set("key", Id::<Typed>::new(now).to_string());
+        self
     }
 
     /// The query of an address.

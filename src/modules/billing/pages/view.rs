@@ -98,7 +98,7 @@ pub(super) fn seal(document: Option<&Document>) -> Result<String> {
 }
 
 /// What the page before has done, named by `?done=…` in the address.
-const DONE: [(&str, &str); 21] = [
+const DONE: [(&str, &str); 26] = [
     ("account-saved", "The billing details are saved."),
     ("cancelled", "The subscription has ended."),
     ("cancelled-at-end", "The subscription ends with its period."),
@@ -106,7 +106,12 @@ const DONE: [(&str, &str); 21] = [
     ("changed-at-end", "The change comes with the next period."),
     ("credited", "The credit note is made."),
     ("deleted", "The draft is deleted."),
+    ("delivery-repeated", "It is sent again, under the same id."),
     ("drafted", "The draft is saved. It has no number yet: look at it, then finalise it."),
+    ("endpoint-paused", "The endpoint is paused: nothing is sent there."),
+    ("endpoint-removed", "The endpoint is removed."),
+    ("endpoint-resumed", "The endpoint is told again what happens from now on."),
+    ("endpoint-saved", "The endpoint is saved."),
     ("finalized", "The invoice has its number."),
     ("given-up", "The invoice is given up; what comes in for it all the same is recorded as ever."),
     ("paused", "The subscription is paused: no further period is billed."),
