@@ -428,6 +428,84 @@ async fn a_person_pays_on_stripes_page_and_is_charged_from_then_on() {
 }
 
 #[tokio::test]
+async fn a_person_leaves_a_card_and_is_charged_by_it_from_then_on() {
+    let unit = unit().await;
+    let ann = unit.app.sign_up("ann@example.org").await;
+    let (id, token) = (ann["user"]["id"].as_str().unwrap(), ann["token"].as_str().unwrap());
+    let user = UserId::parse(id, "user").unwrap();
+    let (_, other) = unit.app.person("bob@example.org", "member");
+    let leave = format!("POST /api/billing/accounts/{id}/checkout");
+    let session = |status: &str, customer: &str| {
+        json!({
+            "id": "cs_setup", "object": "checkout.session", "mode": "setup", "status": status, "customer": customer,
+            "payment_intent": null, "setup_intent": "seti_1", "metadata": { "ashlar_account": id },
+        })
+    };
+    // Their first card was reported stolen.
+    by_card(&unit.books, user);
+    unit.stripe.0.lock().unwrap().decline = Some("stolen_card");
+    unit.books.subscribe(user, "team", 1);
+    let invoice = unit.books.invoices(user).remove(0);
+    let charging = || unit.books.read(|snapshot| Billing.dunning(snapshot, invoice.id)).map(|one| one.charging);
+    until("the decline", || charging() == Some(Charging::Refused)).await;
+
+    assert_eq!(unit.app.ask(&leave, &other, Value::Null).await.status, 403);
+    let page = unit.app.ask(&leave, token, Value::Null).await;
+    assert_eq!((page.status, &page.body["url"]), (201, &json!("https://checkout.stripe.com/c/1")));
+    let asked = unit.fake.wait_for(1, |one| one.path == "/v1/checkout/sessions").await.remove(0);
+    assert_eq!((asked.field("mode"), asked.field("currency")), ("setup".into(), "eur".into()));
+    assert_eq!((asked.field("customer"), asked.field("metadata[ashlar_account]")), ("cus_1".into(), id.into()));
+    assert!(!asked.body.contains("line_items") && !asked.body.contains("payment_intent_data"), "{}", asked.body);
+
+    // They look at the page, and go on later.
+    unit.stripe.put(session("open", "cus_9"));
+    told(&unit.app, &event("evt_1", "checkout.session.completed", "cs_setup")).await;
+    until("the note", || note(&unit, "evt_1").is_some_and(|note| note.contains("not complete"))).await;
+    assert_eq!(unit.books.invoices(user)[0].state, InvoiceState::Open);
+    unit.stripe.put(session("complete", "cus_9"));
+    told(&unit.app, &event("evt_2", "checkout.session.completed", "cs_setup")).await;
+
+    // What was declined is charged at once, and so is what comes.
+    until("the payment", || unit.books.invoices(user)[0].state == InvoiceState::Paid).await;
+    unit.books.subscribe(user, "team", 2);
+    until("the second", || unit.books.invoices(user)[1].state == InvoiceState::Paid).await;
+    let details = unit.books.read(|snapshot| Billing.details(snapshot, user));
+    assert_eq!((details.gateway.as_deref(), details.gateway_customer.as_deref()), (Some("stripe"), Some("cus_9")));
+    let charges = unit.fake.asked().into_iter().filter(|one| one.path == "/v1/payment_intents");
+    let charged: Vec<_> = charges.map(|one| (one.field("customer"), one.field("amount"))).collect();
+    let expected = [("cus_1", "1200"), ("cus_9", "1200"), ("cus_9", "2400")];
+    assert_eq!(charged, expected.map(|(customer, amount)| (customer.to_owned(), amount.to_owned())));
+    // Told again, late, it changes nothing.
+    told(&unit.app, &event("evt_3", "checkout.session.completed", "cs_setup")).await;
+    unit.fake.wait_for(3, |one| one.path == "/v1/checkout/sessions/cs_setup").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(payments(&unit.books, user).len(), 2);
+    unit.books.must_be_sound();
+}
+
+#[tokio::test]
+async fn who_has_no_card_yet_is_made_a_customer_and_cards_of_strangers_are_noted() {
+    let unit = unit().await;
+    let ann = unit.app.sign_up("ann@example.org").await;
+    let (id, token) = (ann["user"]["id"].as_str().unwrap(), ann["token"].as_str().unwrap());
+    let leave = format!("POST /api/billing/accounts/{id}/checkout");
+
+    assert_eq!(unit.app.ask(&leave, token, Value::Null).await.status, 201);
+    let asked = unit.fake.wait_for(1, |one| one.path == "/v1/checkout/sessions").await.remove(0);
+    assert_eq!((asked.field("customer"), asked.field("customer_creation")), (String::new(), "always".into()));
+
+    let nobody = "01a20acd-df54-740c-a1b7-5f0a20cef6e2";
+    unit.stripe.put(json!({
+        "id": "cs_other", "object": "checkout.session", "mode": "setup", "status": "complete", "customer": "cus_9",
+        "payment_intent": null, "metadata": { "ashlar_account": nobody },
+    }));
+    told(&unit.app, &event("evt_1", "checkout.session.completed", "cs_other")).await;
+    until("the note", || note(&unit, "evt_1").is_some_and(|note| note.contains("of no account of ours"))).await;
+    let user = UserId::parse(id, "user").unwrap();
+    assert_eq!(unit.books.read(|snapshot| Billing.details(snapshot, user)).gateway, None);
+}
+
+#[tokio::test]
 async fn one_secret_without_the_other_is_refused_at_the_start_and_none_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let serve = ["serve", "--listen", "127.0.0.1:0", "--data"];
