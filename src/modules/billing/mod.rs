@@ -16,6 +16,7 @@ mod invoices;
 mod ledger;
 mod mails;
 mod model;
+mod overdue;
 mod pages;
 mod payments;
 mod reports;

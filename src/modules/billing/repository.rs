@@ -14,6 +14,8 @@ pub(super) trait AccountRepository {
     fn list_between(&self, first: UserId, last: UserId) -> Result<Vec<Account>>;
     /// Accounts with a clock of their own.
     fn list_on_trial(&self) -> Result<Vec<UserId>>;
+    /// The time zones that accounts are in, each once.
+    fn list_zones(&self) -> Result<Vec<String>>;
     fn delete(&self, user: UserId) -> Result<()>;
     /// The users of all accounts that are not closed.
     fn list_ids(&self) -> Result<Vec<UserId>>;

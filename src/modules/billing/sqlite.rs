@@ -116,6 +116,22 @@ impl AccountRepository for Tables<'_, Owner> {
         )
     }
 
+    fn list_zones(&self) -> Result<Vec<String>> {
+        // From one to the next by the index, past all accounts in between.
+        self.fetch_all(
+            sql!(
+                "WITH RECURSIVE zones (zone) AS
+                    (SELECT min(time_zone) FROM billing_accounts
+                     UNION ALL
+                     SELECT (SELECT min(time_zone) FROM billing_accounts WHERE time_zone > zone) FROM zones
+                     WHERE zone IS NOT NULL)
+                 SELECT zone FROM zones WHERE zone IS NOT NULL"
+            ),
+            [],
+            |row| row.get(0),
+        )
+    }
+
     fn delete(&self, user: UserId) -> Result<()> {
         self.execute(sql!("DELETE FROM billing_accounts WHERE user_id = ?1"), [user]).map(drop)
     }

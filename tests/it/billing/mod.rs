@@ -5,6 +5,7 @@ mod dunning;
 mod fake;
 mod faults;
 mod ledger;
+mod overdue;
 mod pages;
 mod properties;
 mod reports;

@@ -1,7 +1,6 @@
 //! `/api/billing/invoices`: invoices and credit notes, from the draft to whatever becomes of them.
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use warp::http::StatusCode;
 use warp::reply::Response;
@@ -11,7 +10,6 @@ use super::payments::{self, NewInvoicePayment};
 use super::{
     Asked, Cursor, Limit, Principal, Request, Result, Room, Snapshot, UnitOfWork, answers, page, wanted_version,
 };
-use crate::modules::billing::calendar;
 use crate::modules::billing::invoices::document::Kind;
 use crate::modules::billing::rights::Sight;
 use crate::modules::billing::{
@@ -208,7 +206,7 @@ fn may_still<'a>(
         ("user" = Option<String>, Query, format = Uuid, description = "to this person alone"),
         ("subscription" = Option<String>, Query, format = Uuid, description = "for this subscription alone"),
         ("state" = Option<InvoiceState>, Query),
-        ("overdue" = Option<bool>, Query, description = "open, and due before today"),
+        ("overdue" = Option<bool>, Query, description = "open, and due before today, where its account is"),
     ),
     responses((status = 200, body = InvoicePage), (status = 403, description = "someone one doesn't look after")),
 )]
@@ -216,17 +214,29 @@ pub(super) async fn list(room: Room, request: Request) -> Result<Response> {
     let query = request.query();
     room.answer_list("list_invoices", &request, move |room, snapshot, who| {
         let ListQuery { limit, cursor, user, subscription, state, overdue } = query?;
+        let days = overdue.then(|| room.billing.days(snapshot)).transpose()?;
         let filter = InvoiceFilter {
             user: room.whose(snapshot, who, user)?,
             subscription: subscription.map(|id| SubscriptionId::parse(&id, "subscription")).transpose()?,
             state,
-            overdue_on: overdue.then(|| calendar::day_at(snapshot.now(), &TimeZone::UTC)),
+            overdue_on: days.as_ref().map(|days| days.latest),
         };
         let mut sight = Sight::new(room, snapshot, who);
-        let list = |before, limit| room.billing.invoices(snapshot, &filter, before, limit);
+        let list = |before, limit| match &days {
+            // Of one person's there are few: those that are not overdue are left out below.
+            Some(days) if filter.user.is_none() && filter.subscription.is_none() => {
+                room.billing.overdue_invoices(snapshot, days, before, limit)
+            }
+            _ => room.billing.invoices(snapshot, &filter, before, limit),
+        };
+        let is_late = |one: &Invoice| {
+            Ok::<_, Error>(one.is_overdue(room.billing.details(snapshot, one.user_id)?.today(snapshot.now())))
+        };
         let may_see = |one: &Invoice| {
-            let is_shown = who.is_staff() || one.state != InvoiceState::Draft;
-            Ok(is_shown && filter.user.is_none_or(|user| user == one.user_id) && sight.reaches(one.user_id)?)
+            let is_shown = (who.is_staff() || one.state != InvoiceState::Draft)
+                && filter.user.is_none_or(|user| user == one.user_id)
+                && filter.state.is_none_or(|state| state == one.state);
+            Ok(is_shown && sight.reaches(one.user_id)? && (!overdue || is_late(one)?))
         };
         let (items, next_cursor) = page(limit, cursor, |one: &Invoice| one.id, list, may_see)?;
         Ok(InvoicePage { items: items.into_iter().map(View::from).collect(), next_cursor })

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::document::{Document, Period};
 use super::model::{Invoice, InvoiceId, OwnLine, State};
+use crate::modules::billing::overdue::Days;
 use crate::modules::billing::subscriptions::SubscriptionId;
 use crate::platform::error::Result;
 use crate::platform::ids::UserId;
@@ -50,6 +51,8 @@ pub(in crate::modules::billing) trait InvoiceRepository {
     fn find_line(&self, id: InvoiceId, position: u32) -> Result<Option<OwnLine>>;
     /// Before `before`, newest first.
     fn list_invoices(&self, filter: &Filter, before: Option<InvoiceId>, limit: u32) -> Result<Vec<Invoice>>;
+    /// What is open and was due on the day before that of its account, before `before`, newest first.
+    fn list_overdue(&self, days: &Days, before: Option<InvoiceId>, limit: u32) -> Result<Vec<Invoice>>;
     /// The credit notes of an invoice, oldest first.
     fn list_credit_notes(&self, invoice: InvoiceId) -> Result<Vec<InvoiceId>>;
     /// A person's invoices that are to be paid, oldest first.

@@ -7,6 +7,7 @@ use super::document::{Document, Period};
 use super::model::{Invoice, InvoiceId, OwnLine};
 use super::repository::{Deferral, Filter, InvoiceRepository};
 use crate::modules::billing::Owner;
+use crate::modules::billing::overdue::Days;
 use crate::modules::billing::sqlite::{day, json, maybe, parsed, said, to_json};
 use crate::platform::db::Tables;
 use crate::platform::error::{Error, Result};
@@ -174,6 +175,27 @@ impl InvoiceRepository for Tables<'_, Owner> {
                 invoice,
             ),
         }
+    }
+
+    fn list_overdue(&self, days: &Days, before: Option<InvoiceId>, limit: u32) -> Result<Vec<Invoice>> {
+        // By the index of what is open, however much has been paid.
+        self.fetch_all(
+            sql!(
+                "SELECT id, kind, user_id, subscription_id, credits, state, currency, discount, note, number, issued_on,
+                        due_on, net_minor, tax_minor, gross_minor, due_minor, credited_minor, version, created_at,
+                        finalized_at, settled_at
+                 FROM billing_invoices WHERE id IN
+                    (WITH days (whose, day) AS MATERIALIZED (SELECT key, value FROM json_each(?2))
+                     SELECT i.id FROM billing_invoices i INDEXED BY billing_invoices_open
+                            CROSS JOIN billing_accounts a ON a.user_id = i.user_id
+                            CROSS JOIN days ON whose = iif(test_clock_at IS NULL, time_zone, hex(a.user_id))
+                     WHERE state = 'open' AND due_on < ?1 AND due_on < day AND (?3 IS NULL OR i.id < ?3)
+                     ORDER BY i.id DESC LIMIT ?4)
+                 ORDER BY id DESC"
+            ),
+            (day(Some(days.latest)), &days.by_account, before, limit),
+            invoice,
+        )
     }
 
     fn list_credit_notes(&self, invoice: InvoiceId) -> Result<Vec<InvoiceId>> {

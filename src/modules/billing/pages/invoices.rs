@@ -1,7 +1,6 @@
 //! Invoices and credit notes: lists, one of them whole, what becomes of it, and the page that a link opens.
 
 use askama::Template;
-use jiff::tz::TimeZone;
 use warp::http::HeaderValue;
 use warp::reply::Response;
 
@@ -10,7 +9,7 @@ use super::repository::{ConsoleRepository, Sum};
 use super::typed::Typed;
 use super::{ListQuery, Of, Room, invoice_of, must_still_be, page, view};
 use crate::modules::billing::invoices::document::{Document, Kind};
-use crate::modules::billing::{Draft, Invoice, InvoiceFilter, InvoiceState, Owner, Payment, calendar};
+use crate::modules::billing::{Draft, Invoice, InvoiceFilter, InvoiceState, Owner, Payment};
 use crate::platform::auth::Principal;
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
@@ -25,7 +24,6 @@ struct Invoices {
     invoices: Vec<Of<Invoice>>,
     sums: Vec<Sum>,
     state: String,
-    today: jiff::civil::Date,
     first: Option<String>,
     next: Option<String>,
 }
@@ -75,27 +73,28 @@ pub(super) async fn list(room: Room, request: Request) -> Result<Response> {
     let look = |room: &Room, snapshot: &Snapshot<'_>, who: &Principal| {
         who.must_be_staff()?;
         let ListQuery { cursor, state, .. } = query?;
-        let today = calendar::day_at(snapshot.now(), &TimeZone::UTC);
-        let filter = InvoiceFilter {
-            state: view::INVOICE_STATES.into_iter().find(|known| known.as_str() == state),
-            overdue_on: (state == "overdue").then_some(today),
-            ..InvoiceFilter::default()
-        };
-        let (is_first, billing) = (cursor.is_none(), room.billing);
+        let (is_first, billing, tables) = (cursor.is_none(), room.billing, snapshot.tables(Owner(())));
+        let of = |it: &Invoice| (it.id, it.user_id);
+        if state == "overdue" {
+            let days = billing.days(snapshot)?;
+            let fetch = |from, limit| billing.overdue_invoices(snapshot, &days, from, limit);
+            let (rows, next) = room.page_of(snapshot, who, cursor, fetch, of)?;
+            return Ok((rows, next, tables.sum_overdue(&days)?, state, is_first));
+        }
+        let known = view::INVOICE_STATES.into_iter().find(|known| known.as_str() == state);
+        let filter = InvoiceFilter { state: known, ..InvoiceFilter::default() };
         let fetch = |from, limit| billing.invoices(snapshot, &filter, from, limit);
-        let (rows, next) = room.page_of(snapshot, who, cursor, fetch, |it: &Invoice| (it.id, it.user_id))?;
-        let sums = snapshot.tables(Owner(())).sum_invoices(&filter)?;
-        Ok((rows, next, sums, state, is_first, today))
+        let (rows, next) = room.page_of(snapshot, who, cursor, fetch, of)?;
+        Ok((rows, next, tables.sum_invoices(known)?, state, is_first))
     };
-    let (viewer, (invoices, next, sums, state, is_first, today)) =
-        room.scan("billing_invoices_page", &request, look).await?;
+    let (viewer, (invoices, next, sums, state, is_first)) = room.scan("billing_invoices_page", &request, look).await?;
     let path = |cursor: Option<&str>| {
         let pairs = [("state", Some(state.as_str()).filter(|state| !state.is_empty())), ("cursor", cursor)];
         let pairs = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
         format!("/billing/invoices?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
     };
     let (first, next) = ((!is_first).then(|| path(None)), next.map(|next| path(Some(&next))));
-    let content = Invoices { invoices, sums, state, today, first, next };
+    let content = Invoices { invoices, sums, state, first, next };
     page(&room, &request.head, &viewer, "Invoices", &Refusal::default(), &content)
 }
 

@@ -21,6 +21,7 @@ mod wishes;
 
 pub(super) use downloads::DownloadsApi;
 
+use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use warp::path as at;
@@ -118,11 +119,12 @@ struct ListQuery<Kind> {
     q: String,
 }
 
-/// Something of a person's, with what they are called on invoices.
+/// Something of a person's, with what they are called on invoices, and what day it is for them.
 struct Of<T> {
     it: T,
     user: UserId,
     name: String,
+    today: Date,
 }
 
 impl Room {
@@ -219,8 +221,8 @@ impl Room {
             for it in batch {
                 let user = of(&it).1;
                 if self.manages(snapshot, who, user)? {
-                    let name = view::name_of(&self.billing.details(snapshot, user)?);
-                    rows.push(Of { it, user, name });
+                    let details = self.billing.details(snapshot, user)?;
+                    rows.push(Of { it, user, name: view::name_of(&details), today: details.today(snapshot.now()) });
                 }
             }
             if exhausted {

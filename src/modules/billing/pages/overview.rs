@@ -1,12 +1,11 @@
 //! `GET /billing`: what is open, what comes in every month, and what happened last.
 
 use askama::Template;
-use jiff::tz::TimeZone;
 use warp::reply::Response;
 
-use super::repository::{ConsoleRepository, Sum};
+use super::repository::{ConsoleRepository, Owed};
 use super::{Of, Room, page};
-use crate::modules::billing::{Invoice, InvoiceFilter, InvoiceState, Owner, Payment, calendar};
+use crate::modules::billing::{Invoice, InvoiceFilter, Owner, Payment};
 use crate::platform::auth::Principal;
 use crate::platform::db::Snapshot;
 use crate::platform::error::Result;
@@ -19,12 +18,11 @@ const LATEST: usize = 8;
 #[derive(Template)]
 #[template(path = "modules/billing/pages/templates/overview.html", config = "src/askama.toml")]
 struct Overview {
-    open: Vec<Sum>,
-    overdue: Vec<Sum>,
+    open: Vec<Owed>,
+    overdue: Vec<Owed>,
     monthly: Vec<(Currency, i64)>,
     invoices: Vec<Of<Invoice>>,
     payments: Vec<Of<Payment>>,
-    today: jiff::civil::Date,
     steps: Steps,
 }
 
@@ -50,8 +48,6 @@ fn overview(room: &Room, snapshot: &Snapshot<'_>, who: &Principal) -> Result<Opt
         return Ok(None);
     }
     let (billing, tables) = (room.billing, snapshot.tables(Owner(())));
-    let today = calendar::day_at(snapshot.now(), &TimeZone::UTC);
-    let open = InvoiceFilter { state: Some(InvoiceState::Open), ..InvoiceFilter::default() };
     let all = InvoiceFilter::default();
     let (mut invoices, _) = room.page_of(
         snapshot,
@@ -76,12 +72,11 @@ fn overview(room: &Room, snapshot: &Snapshot<'_>, who: &Principal) -> Result<Opt
         price: !billing.prices(snapshot, None, None, 1)?.is_empty(),
     };
     Ok(Some(Overview {
-        open: tables.sum_invoices(&open)?,
-        overdue: tables.sum_overdue(today)?,
+        open: tables.sum_open()?,
+        overdue: tables.sum_late(&billing.days(snapshot)?)?,
         monthly: tables.sum_monthly()?,
         invoices,
         payments,
-        today,
         steps,
     }))
 }

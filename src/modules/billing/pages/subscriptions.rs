@@ -66,8 +66,9 @@ pub(super) async fn list(room: Room, request: Request) -> Result<Response> {
         let (is_first, billing) = (cursor.is_none(), room.billing);
         let fetch = |from, limit| billing.subscriptions(snapshot, None, from, limit);
         let (rows, next) = room.page_of(snapshot, who, cursor, fetch, |it: &Subscription| (it.id, it.user_id))?;
-        let shown =
-            |of: Of<Subscription>| Ok(Of { it: Shown::of(room, snapshot, of.it)?, user: of.user, name: of.name });
+        let shown = |of: Of<Subscription>| {
+            Ok(Of { it: Shown::of(room, snapshot, of.it)?, user: of.user, name: of.name, today: of.today })
+        };
         Ok((rows.into_iter().map(shown).collect::<Result<Vec<_>>>()?, next, is_first))
     };
     let (viewer, (subscriptions, next, is_first)) = room.scan("billing_subscriptions_page", &request, look).await?;
