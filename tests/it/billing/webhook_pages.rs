@@ -224,8 +224,8 @@ async fn deliveries_show_their_tries_and_are_repeated() {
     run_now(&unit.app, &unit.owner, &failed).await;
     delivery(&unit.app, &unit.owner, "invoice.finalized", |one| one["attempts"] == 2).await;
     let page = unit.get(&path, &unit.owner).await;
-    page.must_show(&[">Trying again<", "The endpoint answered 503", "&#60;b&#62;busy", "Next try", "Its job"]);
-    page.must_show(&["<th class=\"num\" scope=\"row\">1</th>", "<th class=\"num\" scope=\"row\">2</th>"]);
+    page.must_show(&[">Trying again<", "The endpoint answered 503", "&#60;b&#62;busy", "Next attempt", "Its job"]);
+    page.must_show(&["data-label=\"Attempt\">1</td>", "data-label=\"Attempt\">2</td>"]);
     page.must_not_show(&[">Repeat<"]);
     let refused = unit.post(&format!("{path}/repeat"), &[]).await;
     assert_eq!(refused.status, 409);
@@ -238,6 +238,7 @@ async fn deliveries_show_their_tries_and_are_repeated() {
     waiting.must_not_show(&["subscription.created</span>"]);
     unit.get(&format!("{endpoint}?state=failed"), &unit.owner).await.must_show(&["No such deliveries"]);
     unit.get("/billing/webhooks", &unit.staff).await.must_show(&[">Failing<"]);
+    unit.get("/billing", &unit.staff).await.must_show(&["An endpoint does not take what it is told"]);
 
     let done = unit.delivered("subscription.created", "delivered").await;
     let before = fake.asked().iter().filter(|one| is("subscription.created")(one)).count();

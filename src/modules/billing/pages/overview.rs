@@ -14,6 +14,8 @@ use crate::platform::money::Currency;
 
 /// Invoices and payments that are shown.
 const LATEST: usize = 8;
+/// More endpoints than one unit may have.
+const AT_MOST: u32 = 100;
 
 #[derive(Template)]
 #[template(path = "modules/billing/pages/templates/overview.html", config = "src/askama.toml")]
@@ -24,6 +26,8 @@ struct Overview {
     invoices: Vec<Of<Invoice>>,
     payments: Vec<Of<Payment>>,
     steps: Steps,
+    /// Whether any endpoint of webhooks did not take what it was sent last.
+    is_failing: bool,
 }
 
 /// What there must be before the first invoice.
@@ -78,6 +82,7 @@ fn overview(room: &Room, snapshot: &Snapshot<'_>, who: &Principal) -> Result<Opt
         invoices,
         payments,
         steps,
+        is_failing: billing.webhook_endpoints(snapshot, None, AT_MOST)?.iter().any(|endpoint| endpoint.is_failing()),
     }))
 }
 
