@@ -1,6 +1,7 @@
 //! Billing accounts and the seller's settings: opened, changed, closed.
 
 use super::invoices::{Filter, InvoiceRepository, State as InvoiceState};
+use super::languages::Language;
 use super::model::{Account, Details, DetailsChange, Settings};
 use super::repository::AccountRepository;
 use super::subscriptions::{Cancellation, State, SubscriptionRepository, When};
@@ -15,10 +16,14 @@ use crate::platform::money::Currency;
 const AT_ONCE: u32 = 1000;
 
 impl Billing {
-    /// Opens the account of a new user, who is called `name`; [`Error::Conflict`] if that user has one.
+    /// Opens the account of a new user, who is called `name` and spoken to as the seller speaks; [`Error::Conflict`] if
+    /// that user has one.
     pub fn open_account(&self, work: &UnitOfWork<'_>, user: UserId, currency: Currency, name: &str) -> Result<Account> {
         let account = Account { user_id: user, currency, created_at: work.now() };
-        work.tables(Owner(())).insert(&account, name).or_conflict("user_id", "this user has a billing account")?;
+        let (settings, _) = self.settings(work)?;
+        work.tables(Owner(()))
+            .insert(&account, name, settings.language)
+            .or_conflict("user_id", "this user has a billing account")?;
         Ok(account)
     }
 
@@ -111,6 +116,14 @@ impl Billing {
     /// Who sells, and how, with the version of that.
     pub fn settings(&self, snapshot: &Snapshot<'_>) -> Result<(Settings, i64)> {
         Ok(snapshot.tables(Owner(())).find_settings()?.unwrap_or_default())
+    }
+
+    /// The language in which an account is spoken to.
+    pub(super) fn language_of(&self, snapshot: &Snapshot<'_>, details: &Details) -> Result<Language> {
+        match Language::of(&details.language) {
+            Some(language) => Ok(language),
+            None => Ok(self.settings(snapshot)?.0.language),
+        }
     }
 
     pub fn change_settings(

@@ -13,6 +13,7 @@ mod exporting;
 mod following;
 mod gateways;
 mod invoices;
+mod languages;
 mod ledger;
 mod mails;
 mod model;
@@ -48,6 +49,7 @@ pub use invoices::{
     Content as InvoiceContent, CreditedLine, Draft, Filter as InvoiceFilter, Invoice, InvoiceId, Issued, NewCreditNote,
     NewDiscount as NewInvoiceDiscount, NewLine as NewInvoiceLine, OwnLine, State as InvoiceState,
 };
+pub use languages::Language;
 pub use ledger::{Account as LedgerAccount, Balance, Beancount, Entry as LedgerEntry, EntryId as LedgerEntryId};
 pub use model::{Account, Details, DetailsChange, GiveUp, Settings};
 pub use payments::{Allocation, Method as PaymentMethod, NewPayment, Payment, PaymentId, Refund, RefundId};

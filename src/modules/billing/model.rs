@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::calendar;
 use super::catalogue::{TaxRateId, country};
 use super::invoices::document::{Address, BankAccount, Party};
+use super::languages::Language;
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::UserId;
@@ -37,6 +38,7 @@ pub struct Details {
     pub name: Option<String>,
     pub address: Address,
     pub tax_id: Option<String>,
+    /// BCP 47; what is spoken then, [`Settings::language_of`] says.
     pub language: String,
     /// Whose days are counted.
     pub time_zone: String,
@@ -84,7 +86,9 @@ pub struct DetailsChange {
     /// With its country's prefix.
     #[schema(example = "DE123456789")]
     pub tax_id: Option<String>,
-    #[schema(example = "de")]
+    /// A language tag (BCP 47): invoices, credit notes and mails are in that language where it is a `BillingLanguage`, by
+    /// its first part (`de-AT` is `de`), else in the seller's. What has its number keeps the language that it has.
+    #[schema(min_length = 2, max_length = 35, example = "de")]
     pub language: Option<String>,
     /// IANA.
     #[schema(example = "Europe/Berlin")]
@@ -104,6 +108,8 @@ pub struct DetailsChange {
 pub struct Settings {
     pub seller: Party,
     pub bank: Option<BankAccount>,
+    /// What new accounts are spoken to in, and those whose own language is none that there is.
+    pub language: Language,
     pub payment_terms_days: u16,
     /// What numbers begin with: `INV-2026-000001`.
     pub invoice_series: String,
@@ -130,6 +136,7 @@ impl Default for Settings {
         Settings {
             seller: Party::default(),
             bank: None,
+            language: Language::default(),
             payment_terms_days: TERMS_DAYS,
             invoice_series: "INV".into(),
             credit_note_series: "CN".into(),
@@ -141,6 +148,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The language in which an account is spoken to.
+    pub fn language_of(&self, details: &Details) -> Language {
+        Language::of(&details.language).unwrap_or(self.language)
+    }
+
     /// What is wrong with them.
     pub fn check(&self) -> Result<()> {
         if self.seller.name.trim().is_empty() {

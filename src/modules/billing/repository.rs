@@ -1,5 +1,6 @@
 //! Where billing accounts and settings are kept.
 
+use super::languages::Language;
 use super::model::{Account, Details, Settings};
 use crate::platform::clock::Time;
 use crate::platform::error::Result;
@@ -7,7 +8,7 @@ use crate::platform::ids::UserId;
 
 pub(super) trait AccountRepository {
     /// Adds an account; [`Error::Duplicate`](crate::platform::error::Error::Duplicate) if its user has one.
-    fn insert(&self, account: &Account, name: &str) -> Result<()>;
+    fn insert(&self, account: &Account, name: &str, language: Language) -> Result<()>;
     fn find(&self, user: UserId) -> Result<Option<Account>>;
     fn find_details(&self, user: UserId) -> Result<Option<Details>>;
     fn update_details(&self, details: &Details) -> Result<()>;

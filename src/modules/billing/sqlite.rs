@@ -8,6 +8,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::Owner;
+use super::languages::Language;
 use super::model::{Account, Details, Settings};
 use super::repository::AccountRepository;
 use crate::platform::clock::Time;
@@ -17,13 +18,13 @@ use crate::platform::ids::UserId;
 use crate::sql;
 
 impl AccountRepository for Tables<'_, Owner> {
-    fn insert(&self, account: &Account, name: &str) -> Result<()> {
+    fn insert(&self, account: &Account, name: &str, language: Language) -> Result<()> {
         self.execute(
             sql!(
-                "INSERT INTO billing_accounts (user_id, currency, name, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?4)"
+                "INSERT INTO billing_accounts (user_id, currency, name, language, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
             ),
-            (account.user_id, account.currency.code(), name, account.created_at),
+            (account.user_id, account.currency.code(), name, language.words().tag, account.created_at),
         )
         .map(drop)
     }

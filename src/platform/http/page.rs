@@ -52,6 +52,19 @@ pub struct Viewer {
     pub is_owner: bool,
 }
 
+/// What stands around a page's content for those who are not signed in, in the content's language.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// BCP 47.
+    pub lang: &'static str,
+    pub skip: &'static str,
+    pub sign_in: &'static str,
+}
+
+impl Frame {
+    const ENGLISH: Frame = Frame { lang: "en", skip: "Skip to content", sign_in: "Sign in" };
+}
+
 /// The navigation of this program: the console's own pages and the modules'.
 #[derive(Debug, Clone, Default)]
 pub struct Nav {
@@ -70,6 +83,7 @@ impl Nav {
 #[derive(Template)]
 #[template(path = "platform/http/templates/console.html", config = "src/askama.toml")]
 struct Console<'a> {
+    frame: Frame,
     title: &'a str,
     path: &'a str,
     viewer: &'a Viewer,
@@ -81,6 +95,7 @@ struct Console<'a> {
 #[derive(Template)]
 #[template(path = "platform/http/templates/gate.html", config = "src/askama.toml")]
 struct Gate<'a> {
+    frame: Frame,
     title: &'a str,
     content: String,
     style: &'a str,
@@ -89,6 +104,7 @@ struct Gate<'a> {
 #[derive(Template)]
 #[template(path = "platform/http/templates/public.html", config = "src/askama.toml")]
 struct Public<'a> {
+    frame: Frame,
     title: &'a str,
     content: String,
     style: &'a str,
@@ -112,18 +128,24 @@ pub fn console(
     content: &impl Template,
 ) -> Result<Response> {
     let content = render(content)?;
-    let page = Console { title, path: &head.path, viewer, nav, content, style: &STYLESHEET_PATH };
+    let page =
+        Console { frame: Frame::ENGLISH, title, path: &head.path, viewer, nav, content, style: &STYLESHEET_PATH };
     html(status, &page)
 }
 
 /// A page for everyone, shown to someone who is not signed in.
 pub fn public(title: &str, content: &impl Template) -> Result<Response> {
-    html(StatusCode::OK, &Public { title, content: render(content)?, style: &STYLESHEET_PATH })
+    public_in(Frame::ENGLISH, title, content)
+}
+
+/// As [`public`], in another language.
+pub fn public_in(frame: Frame, title: &str, content: &impl Template) -> Result<Response> {
+    html(StatusCode::OK, &Public { frame, title, content: render(content)?, style: &STYLESHEET_PATH })
 }
 
 /// A form for people who are not signed in.
 pub fn gate(status: StatusCode, title: &str, content: &impl Template) -> Result<Response> {
-    html(status, &Gate { title, content: render(content)?, style: &STYLESHEET_PATH })
+    html(status, &Gate { frame: Frame::ENGLISH, title, content: render(content)?, style: &STYLESHEET_PATH })
 }
 
 /// What went wrong, for people.

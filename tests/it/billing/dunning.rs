@@ -272,7 +272,7 @@ async fn people_are_written_to_with_what_they_owe_and_where_to_see_it() {
 
     let number = invoice.number.unwrap();
     for (subject, said) in [
-        (format!("Invoice {number} from Ashlar Ltd"), "Please pay 12.00 EUR by 2026-06-15"),
+        (format!("Invoice {number} from Ashlar Ltd"), "Please pay €12.00 by 15\u{a0}June\u{a0}2026"),
         (format!("Reminder: invoice {number} is overdue"), "This is reminder 1 of 4"),
     ] {
         let mut found = None;

@@ -4,6 +4,7 @@ mod api;
 mod dunning;
 mod fake;
 mod faults;
+mod languages;
 mod ledger;
 mod overdue;
 mod pages;

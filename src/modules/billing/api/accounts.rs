@@ -25,6 +25,7 @@ pub(super) struct View {
     address: Address,
     #[schema(example = "DE123456789")]
     tax_id: Option<String>,
+    /// A language tag (BCP 47), as it was set: a `BillingLanguage`, or one that falls back to such.
     #[schema(example = "de")]
     language: String,
     /// Whose days are counted.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::modules::billing::invoices::document::{
     BankAccount, Document, Kind, Line, Party, Period, Preceding, Tax, TaxSum, Totals,
 };
+use crate::modules::billing::languages::Language;
 use crate::platform::money::{Currency, Money};
 
 /// What an invoice or a credit note says; of a draft or a preview, what it would.
@@ -14,6 +15,8 @@ use crate::platform::money::{Currency, Money};
 #[schema(as = InvoiceDocument)]
 pub(super) struct DocumentView {
     kind: Kind,
+    /// What it is said in, on paper and on its page; null of those from before documents had one, which are in English.
+    language: Option<Language>,
     /// Null before it is finalised.
     #[schema(example = "INV-2026-000001")]
     number: Option<String>,
@@ -105,6 +108,7 @@ impl From<Document> for DocumentView {
         let sum = |one: TaxSum| TaxView { rate: one.tax, net: money(one.net_minor), tax: money(one.tax_minor) };
         DocumentView {
             kind: document.kind,
+            language: document.language,
             number: Some(document.number).filter(|number| !number.is_empty()),
             issued_on: document.issued_on,
             due_on: document.due_on,

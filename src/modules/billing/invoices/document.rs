@@ -5,12 +5,16 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::modules::billing::languages::{Language, UNGROUPED, Words};
 use crate::platform::money::Currency;
 
 /// What a finalised invoice or credit note says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     pub kind: Kind,
+    /// What it is said in; none of those from before documents had one, which stay as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     pub number: String,
     pub issued_on: Date,
     /// Of invoices.
@@ -175,6 +179,20 @@ pub struct Totals {
     pub prepaid_minor: i64,
     /// What is left to pay.
     pub due_minor: i64,
+}
+
+impl Document {
+    /// What it is worded with, on paper for ever the same.
+    pub fn words(&self) -> &'static Words {
+        self.language.map_or(&UNGROUPED, Language::words)
+    }
+
+    /// Whether its prices contain the tax; none if some do and some don't.
+    pub fn prices_have_tax(&self) -> Option<bool> {
+        let mut lines = self.lines.iter().map(|line| line.tax.is_inclusive);
+        let first = lines.next().unwrap_or(false);
+        lines.all(|is_inclusive| is_inclusive == first).then_some(first)
+    }
 }
 
 impl TaxCategory {

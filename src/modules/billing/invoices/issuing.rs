@@ -70,6 +70,7 @@ impl Billing {
         let period = periods().map(|p| p.from).min().zip(periods().map(|p| p.until).max());
         Ok(Document {
             kind: draft.kind,
+            language: Some(settings.language_of(details)),
             number: String::new(),
             issued_on: today,
             due_on,

@@ -11,8 +11,8 @@ use krilla::metadata::{DateTime, Metadata};
 
 use super::document::{Document, Kind, Line};
 use super::ubl;
+use crate::modules::billing::languages::Words;
 use crate::platform::error::Result;
-use crate::platform::money::Money;
 use letters::{Face, Faces, Run, faces};
 use sheet::{Align, Frame, Ink, LEFT, Part, RIGHT, Sheets, heading, paragraph, row, table};
 
@@ -25,8 +25,14 @@ const LEADING: f32 = 13.0;
 const GAP: f32 = 22.0;
 /// Where the right one of two columns begins.
 const MIDDLE: f32 = 335.0;
-/// Where that column's values begin.
-const VALUES: f32 = 400.0;
+/// Where that column's values begin; where names are long, the column begins further to the left.
+const VALUES: f32 = 378.0;
+/// Of documents from before they had a language, whose bytes stay.
+const VALUES_BEFORE: f32 = 400.0;
+/// Where values begin beside names at the left, unless those are longer.
+const LEFT_VALUES: f32 = LEFT + 85.0;
+/// Between a name and its value, at least.
+const NAME_GAP: f32 = 10.0;
 
 /// Writes the document as PDF, with its XML attached where it can be said in that.
 ///
@@ -38,9 +44,14 @@ pub fn write(document: &Document) -> Result<Vec<u8>> {
 }
 
 fn lay_out(document: &Document) -> Result<Writer<'_>> {
-    let mut writer = Writer { document, faces: faces()?, sheets: Sheets::new(), parts: Vec::new() };
+    let (words, breaks, faces) = (document.words(), breaks(document), faces()?);
+    let facts = facts(document);
+    let values = if document.language.is_some() { VALUES } else { VALUES_BEFORE };
+    let middle = (values - widest(faces, &facts)).min(MIDDLE);
+    let columns = (middle, values);
+    let mut writer = Writer { document, words, breaks, columns, faces, sheets: Sheets::new(), parts: Vec::new() };
     writer.seller_and_title();
-    writer.buyer_and_facts();
+    writer.buyer_and_facts(&facts);
     writer.what_is_due();
     writer.lines();
     writer.sums();
@@ -51,6 +62,10 @@ fn lay_out(document: &Document) -> Result<Writer<'_>> {
 
 struct Writer<'a> {
     document: &'a Document,
+    words: &'static Words,
+    breaks: fn(char) -> bool,
+    /// Where the right column begins, and its values.
+    columns: (f32, f32),
     faces: &'static Faces,
     sheets: Sheets,
     /// What was said, in its order.
@@ -60,7 +75,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Lines of text, one below the other.
     fn block(&mut self, face: &'static Face, size: f32, text: &str, from: f32, to: f32, ink: Ink) -> Vec<Part> {
-        let lines = face.lines(size, text, to - from);
+        let lines = face.lines(size, text, to - from, self.breaks);
         let mut parts = Vec::new();
         for line in lines {
             self.sheets.ensure(LEADING);
@@ -78,42 +93,39 @@ impl Writer<'_> {
     }
 
     fn seller_and_title(&mut self) {
-        let (document, faces) = (self.document, self.faces);
+        let (document, words, faces, (middle, _)) = (self.document, self.words, self.faces, self.columns);
         let top = self.sheets.y;
-        let title = wording::kind(document.kind);
-        let parts = self.block(&faces.strong, TITLE, title, MIDDLE, RIGHT, Ink::Text);
+        let title = words.kind(document.kind);
+        let parts = self.block(&faces.strong, TITLE, title, middle, RIGHT, Ink::Text);
         self.parts.push(heading(1, &wording::title(document), parts));
         self.sheets.y = top + 4.0;
-        self.say(&faces.strong, 12.0, &document.seller.name, LEFT, MIDDLE - 20.0, Ink::Text);
-        for line in wording::address(&document.seller) {
-            self.say(&faces.regular, SMALL, &line, LEFT, MIDDLE - 20.0, Ink::Aside);
+        self.say(&faces.strong, 12.0, &document.seller.name, LEFT, middle - 20.0, Ink::Text);
+        for line in wording::address(words, &document.seller) {
+            self.say(&faces.regular, SMALL, &line, LEFT, middle - 20.0, Ink::Aside);
         }
         self.sheets.y += GAP;
     }
 
-    fn buyer_and_facts(&mut self) {
-        let (document, faces) = (self.document, self.faces);
+    fn buyer_and_facts(&mut self, facts: &[(&str, String)]) {
+        let (document, words, faces, (middle, values)) = (self.document, self.words, self.faces, self.columns);
+        let said = &words.document;
         let top = self.sheets.y;
-        self.say(&faces.regular, SMALL, "To", LEFT, MIDDLE - 20.0, Ink::Aside);
-        self.say(&faces.strong, BODY, &document.buyer.name, LEFT, MIDDLE - 20.0, Ink::Text);
-        for line in wording::address(&document.buyer) {
-            self.say(&faces.regular, BODY, &line, LEFT, MIDDLE - 20.0, Ink::Text);
+        self.say(&faces.regular, SMALL, said.to, LEFT, middle - 20.0, Ink::Aside);
+        self.say(&faces.strong, BODY, &document.buyer.name, LEFT, middle - 20.0, Ink::Text);
+        for line in wording::address(words, &document.buyer) {
+            self.say(&faces.regular, BODY, &line, LEFT, middle - 20.0, Ink::Text);
         }
         if let Some(id) = &document.buyer.tax_id {
-            self.say(&faces.regular, BODY, &format!("VAT ID {id}"), LEFT, MIDDLE - 20.0, Ink::Text);
+            self.say(&faces.regular, BODY, &format!("{} {id}", said.vat_id), LEFT, middle - 20.0, Ink::Text);
         }
         let bottom = std::mem::replace(&mut self.sheets.y, top);
-        let mut facts = vec![("Number", document.number.clone()), ("Date", wording::day(document.issued_on))];
-        facts.extend(document.due_on.map(|day| ("Due", wording::day(day))));
-        facts.extend(document.period.map(|period| ("Period", wording::period(period))));
-        let credited = document.credits.as_ref();
-        facts.extend(credited.map(|of| ("Credits", format!("{}\nof {}", of.number, wording::day(of.issued_on)))));
-        self.facts(&facts, MIDDLE, VALUES);
+        self.facts(facts, middle, values);
         self.sheets.y = self.sheets.y.max(bottom) + GAP;
     }
 
     /// Names and values, side by side.
     fn facts(&mut self, facts: &[(&str, String)], names: f32, values: f32) {
+        let values = values.max(names + widest(self.faces, facts));
         for (name, value) in facts {
             self.sheets.ensure(LEADING);
             let name = self.faces.regular.line(BODY, &format!("{name} "));
@@ -126,24 +138,24 @@ impl Writer<'_> {
 
     /// The one figure that people look for.
     fn what_is_due(&mut self) {
-        let (document, totals) = (self.document, &self.document.totals);
+        let (document, totals, said) = (self.document, &self.document.totals, &self.words.document);
         let (label, amount_minor) = match (document.kind, document.due_on) {
-            (Kind::CreditNote, _) => ("Credited to you".to_owned(), totals.gross_minor),
+            (Kind::CreditNote, _) => (said.credited_to_you.to_owned(), totals.gross_minor),
             (Kind::Invoice, _) if totals.due_minor == 0 && totals.prepaid_minor > 0 => {
-                ("Nothing to pay, since it is paid already".to_owned(), 0)
+                (said.nothing_to_pay.to_owned(), 0)
             }
-            (Kind::Invoice, _) if totals.due_minor <= 0 => ("Amount due".to_owned(), totals.due_minor),
-            (Kind::Invoice, Some(day)) => (format!("Please pay by {}", wording::day(day)), totals.due_minor),
-            (Kind::Invoice, None) => ("Amount due".to_owned(), totals.due_minor),
+            (Kind::Invoice, _) if totals.due_minor <= 0 => (said.amount_due.to_owned(), totals.due_minor),
+            (Kind::Invoice, Some(day)) => ((said.pay_by)(&self.words.day(day)), totals.due_minor),
+            (Kind::Invoice, None) => (said.amount_due.to_owned(), totals.due_minor),
         };
         self.say(&self.faces.regular, SMALL, &label, LEFT, RIGHT, Ink::Aside);
-        let amount = Money::new(amount_minor, document.currency).to_string();
+        let amount = self.words.money(amount_minor, document.currency);
         self.say(&self.faces.strong, LARGE, &amount, LEFT, RIGHT, Ink::Text);
         self.sheets.y += GAP;
     }
 
     fn lines(&mut self) {
-        let columns = Columns::of(self.document, self.faces);
+        let columns = Columns::of(self.document, self.words, self.faces);
         let head = self.head(&columns);
         let lines = &self.document.lines;
         let body = lines.iter().zip(&columns.rows).map(|(line, cells)| self.line(line, cells, &columns)).collect();
@@ -167,11 +179,12 @@ impl Writer<'_> {
     }
 
     fn line(&mut self, line: &Line, cells: &[Run; 4], columns: &Columns) -> Part {
-        let (document, face) = (self.document, &self.faces.regular);
-        let mut said = face.lines(BODY, &line.description, columns.width);
+        let (document, words, face, breaks) = (self.document, self.words, &self.faces.regular, self.breaks);
+        let mut said = face.lines(BODY, &line.description, columns.width, breaks);
         let period = line.period.filter(|period| document.period != Some(*period));
         let first_of_period = said.len();
-        said.extend(period.into_iter().flat_map(|period| face.lines(SMALL, &wording::period(period), columns.width)));
+        let period = period.map(|period| face.lines(SMALL, &words.period(period), columns.width, breaks));
+        said.extend(period.into_iter().flatten());
         self.sheets.ensure(LEADING * said.len() as f32 + 6.0);
 
         let mut description = Vec::new();
@@ -200,11 +213,10 @@ impl Writer<'_> {
     /// Discounts, tax of each rate, totals.
     fn sums(&mut self) {
         let (document, totals, currency) = (self.document, &self.document.totals, self.document.currency);
-        let amount = |minor: i64| wording::amount(minor, currency);
-        let prices_have_tax = prices_have_tax(document) == Some(true);
-        let mut sums: Vec<(String, String, bool)> = Vec::new();
-        let mut add =
-            |label: &str, minor: i64, is_strong: bool| sums.push((label.to_owned(), amount(minor), is_strong));
+        let (words, said) = (self.words, &self.words.document);
+        let prices_have_tax = document.prices_have_tax() == Some(true);
+        let mut sums: Vec<(String, i64, bool)> = Vec::new();
+        let mut add = |label: &str, minor: i64, is_strong: bool| sums.push((label.to_owned(), minor, is_strong));
         let of_lines = if prices_have_tax {
             totals.gross_minor + document.discounts.iter().map(|part| part.amount_minor).sum::<i64>()
         } else {
@@ -212,26 +224,26 @@ impl Writer<'_> {
         };
         let has_discount = !document.discounts.is_empty();
         if has_discount {
-            add("Subtotal", of_lines, false);
+            add(said.subtotal, of_lines, false);
             for (reason, minor) in discounts(document, prices_have_tax) {
                 add(&reason, -minor, false);
             }
         }
+        let taxes = document.taxes.iter().map(|sum| {
+            let net = words.figures.amount(sum.net_minor, currency);
+            (words.tax_sum(sum, &net), sum.tax_minor)
+        });
         if prices_have_tax {
-            add("Total with tax", totals.gross_minor, true);
-            for sum in &document.taxes {
-                add(&format!("of which {}", lower_first(&wording::tax_sum(sum, currency))), sum.tax_minor, false);
-            }
+            add(said.total_with_tax, totals.gross_minor, true);
+            taxes.for_each(|(label, minor)| add(&(said.of_which)(&label), minor, false));
         } else {
-            add("Net", totals.net_minor, false);
-            for sum in &document.taxes {
-                add(&wording::tax_sum(sum, currency), sum.tax_minor, false);
-            }
-            add("Total", totals.gross_minor, true);
+            add(said.net, totals.net_minor, false);
+            taxes.for_each(|(label, minor)| add(&label, minor, false));
+            add(said.total, totals.gross_minor, true);
         }
         let (paid, left) = match document.kind {
-            Kind::Invoice => ("Already paid", "Amount due"),
-            Kind::CreditNote => ("Already given back", "Left to give back"),
+            Kind::Invoice => (said.already_paid, said.amount_due),
+            Kind::CreditNote => (said.already_given_back, said.left_to_give_back),
         };
         if totals.prepaid_minor != 0 {
             add(paid, -totals.prepaid_minor, false);
@@ -239,13 +251,12 @@ impl Writer<'_> {
         if totals.prepaid_minor != 0 || document.kind == Kind::Invoice {
             add(left, totals.due_minor, true);
         }
-        if let Some((_, shown, _)) = sums.last_mut() {
-            *shown += &format!(" {currency}");
-        }
         self.sheets.ensure((LEADING + 2.0) * sums.len() as f32 + 12.0);
         let last = sums.len();
-        for (n, (label, shown, is_strong)) in sums.into_iter().enumerate() {
-            self.sum(&label, &shown, is_strong, n + 1 == last);
+        for (n, (label, minor, is_strong)) in sums.into_iter().enumerate() {
+            let is_last = n + 1 == last;
+            let shown = if is_last { words.money(minor, currency) } else { words.figures.amount(minor, currency) };
+            self.sum(&label, &shown, is_strong, is_last);
         }
         self.sheets.y += GAP;
     }
@@ -254,7 +265,7 @@ impl Writer<'_> {
         let face = if is_strong { &self.faces.strong } else { &self.faces.regular };
         let from = MIDDLE - 60.0;
         let shown = face.line(BODY, shown);
-        let mut lines = face.lines(BODY, label, RIGHT - from - shown.width - 10.0);
+        let mut lines = face.lines(BODY, label, RIGHT - from - shown.width - 10.0, self.breaks);
         self.sheets.ensure(LEADING + 6.0);
         if is_last && is_strong {
             self.sheets.y += 2.0;
@@ -276,26 +287,26 @@ impl Writer<'_> {
     }
 
     fn bank(&mut self) {
-        let document = self.document;
+        let (document, said) = (self.document, &self.words.document);
         let is_payable = document.kind == Kind::Invoice && document.totals.due_minor > 0;
         let Some(bank) = document.bank.as_ref().filter(|_| is_payable) else { return };
         let mut facts = Vec::new();
-        facts.extend(bank.holder.as_ref().map(|holder| ("Account holder", holder.clone())));
+        facts.extend(bank.holder.as_ref().map(|holder| (said.account_holder, holder.clone())));
         facts.push(("IBAN", wording::iban(&bank.iban)));
         facts.extend(bank.bic.as_ref().map(|bic| ("BIC", bic.clone())));
-        facts.push(("Reference", document.number.clone()));
+        facts.push((said.reference, document.number.clone()));
         self.sheets.ensure(LEADING * (facts.len() + 2) as f32);
-        self.heading("Pay by transfer");
-        self.facts(&facts, LEFT, LEFT + 85.0);
+        self.heading(said.pay_by_transfer);
+        self.facts(&facts, LEFT, LEFT_VALUES);
         self.sheets.y += GAP;
     }
 
     /// Why there is no tax, and what else is to be said.
     fn notes(&mut self) {
         let document = self.document;
-        let mut notes: Vec<&str> = Vec::new();
-        let reasons = document.taxes.iter().filter_map(|sum| sum.tax.note.as_deref());
-        for note in reasons.chain(document.note.as_deref()).filter(|note| !note.trim().is_empty()) {
+        let mut notes: Vec<String> = Vec::new();
+        let reasons = document.taxes.iter().filter_map(|sum| self.words.why_untaxed(&sum.tax));
+        for note in reasons.chain(document.note.clone()).filter(|note| !note.trim().is_empty()) {
             if !notes.contains(&note) {
                 notes.push(note);
             }
@@ -304,9 +315,9 @@ impl Writer<'_> {
             return;
         }
         self.sheets.ensure(LEADING * 3.0);
-        self.heading("Notes");
+        self.heading(self.words.document.notes);
         for note in notes {
-            self.say(&self.faces.regular, BODY, note, LEFT, RIGHT, Ink::Text);
+            self.say(&self.faces.regular, BODY, &note, LEFT, RIGHT, Ink::Text);
             self.sheets.y += 4.0;
         }
     }
@@ -330,23 +341,22 @@ struct Columns {
 
 impl Columns {
     /// As wide as their widest cell; the description has the rest.
-    fn of(document: &Document, faces: &'static Faces) -> Columns {
+    fn of(document: &Document, words: &Words, faces: &'static Faces) -> Columns {
         let (face, currency) = (&faces.regular, document.currency);
-        let with_tax = if prices_have_tax(document) == Some(true) { " with tax" } else { "" };
+        let (said, has_tax) = (&words.document, document.prices_have_tax());
         let names = [
-            "Description".to_owned(),
-            "Quantity".to_owned(),
-            format!("Price{with_tax}"),
-            "Tax".to_owned(),
-            format!("{currency}{with_tax}"),
+            said.description.to_owned(),
+            said.quantity.to_owned(),
+            said.price.of(has_tax).to_owned(),
+            said.tax.to_owned(),
+            (said.amount_in)(currency.code(), has_tax),
         ];
-        let is_mixed = prices_have_tax(document).is_none();
         let cells = |line: &Line| {
             let texts = [
-                line.quantity.normalize().to_string(),
-                wording::price(line, currency),
-                wording::tax_of_line(&line.tax, is_mixed),
-                wording::amount(line.amount_minor, currency),
+                words.figures.number(line.quantity.normalize()),
+                words.figures.price(line.unit_price_minor, currency),
+                words.tax_of_line(&line.tax, has_tax.is_none()),
+                words.figures.amount(line.amount_minor, currency),
             ];
             texts.map(|text| face.line(BODY, &text))
         };
@@ -367,16 +377,27 @@ fn spaced(run: Run) -> Run {
     run.face.line(run.size, &format!("{} ", run.text.trim_end()))
 }
 
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+/// What stands beside the buyer.
+fn facts(document: &Document) -> Vec<(&'static str, String)> {
+    let (words, said) = (document.words(), &document.words().document);
+    let mut facts = vec![(said.number, document.number.clone()), (said.date, words.day(document.issued_on))];
+    facts.extend(document.due_on.map(|day| (said.due, words.day(day))));
+    facts.extend(document.period.map(|period| (said.period, words.period(period))));
+    facts.extend(document.credits.as_ref().map(|of| (said.credits, words.credited(of))));
+    facts
 }
 
-/// Whether the prices contain the tax; none if some do and some don't.
-fn prices_have_tax(document: &Document) -> Option<bool> {
-    let mut lines = document.lines.iter().map(|line| line.tax.is_inclusive);
-    let first = lines.next().unwrap_or(false);
-    lines.all(|is_inclusive| is_inclusive == first).then_some(first)
+/// How much room the longest of the names takes.
+fn widest(faces: &'static Faces, facts: &[(&str, String)]) -> f32 {
+    facts.iter().map(|(name, _)| faces.regular.line(BODY, name).width + NAME_GAP).fold(0.0, f32::max)
+}
+
+/// Where a line may break. What was finalised before it had a language breaks at no-break spaces too: its bytes stay.
+fn breaks(document: &Document) -> fn(char) -> bool {
+    match document.language {
+        Some(_) => |c| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}'),
+        None => char::is_whitespace,
+    }
 }
 
 /// The discounts for people: one for each reason, not one for each rate.
@@ -393,12 +414,12 @@ fn discounts(document: &Document, with_tax: bool) -> Vec<(String, i64)> {
 }
 
 fn frame(document: &Document) -> Frame {
-    let seller = &document.seller;
+    let (seller, words) = (&document.seller, document.words());
     let mut foot = vec![seller.name.clone()];
-    foot.extend(seller.tax_id.as_ref().map(|id| format!("VAT ID {id}")));
-    foot.extend(seller.tax_number.as_ref().map(|number| format!("Tax number {number}")));
+    foot.extend(seller.tax_id.as_ref().map(|id| format!("{} {id}", words.document.vat_id)));
+    foot.extend(seller.tax_number.as_ref().map(|number| format!("{} {number}", words.document.tax_number)));
     foot.extend(seller.email.clone());
-    Frame { title: wording::title(document), foot: foot.join(" · ") }
+    Frame { title: wording::title(document), foot: foot.join(" · "), words, breaks: breaks(document) }
 }
 
 fn metadata(document: &Document) -> Metadata {
@@ -406,7 +427,7 @@ fn metadata(document: &Document) -> Metadata {
         .title(wording::title(document))
         .authors(vec![document.seller.name.clone()])
         .creator("Ashlar".into())
-        .language("en".into())
+        .language(document.words().tag.into())
         .document_id(format!("{} {}", document.seller.name, document.number))
         .creation_date(issued(document))
 }
@@ -422,7 +443,7 @@ fn xml(document: &Document) -> Option<EmbeddedFile> {
     Some(EmbeddedFile {
         path: "invoice.xml".into(),
         mime_type: MimeType::new("application/xml"),
-        description: Some("The same as EN 16931 UBL".into()),
+        description: Some(document.words().document.same_as_xml.into()),
         association_kind: AssociationKind::Alternative,
         data: xml.into(),
         modification_date: Some(issued(document)),

@@ -155,6 +155,7 @@ impl Draft {
         let gross_minor = net_minor + tax_minor;
         Document {
             kind: self.kind,
+            language: None,
             number: if is_invoice { "INV-2026-0042" } else { "CN-2026-0007" }.to_owned(),
             issued_on: ISSUED_ON,
             due_on: is_invoice.then(|| date(2026, 12, 9)),

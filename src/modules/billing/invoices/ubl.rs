@@ -31,8 +31,6 @@ const EMAIL: &str = "EM";
 const LOCAL_TAX: &str = "FC";
 const VAT: &str = "VAT";
 const REVERSE_CHARGE: &str = "VATEX-EU-AE";
-/// A credit note has no due date, and is to say how it is settled all the same (BR-CO-25).
-const TERMS_OF_CREDIT: &str = "This amount is credited to you.";
 
 /// Writes the document as XML that keeps all rules of EN 16931.
 ///
@@ -71,8 +69,10 @@ fn draw(xml: &mut Xml, document: &Document) -> Drawn {
         xml.group("cac:AccountingCustomerParty", |xml| party(xml, &document.buyer, false))?;
         match document.kind {
             Kind::Invoice => transfer(xml, document)?,
+            // It has no due date, and is to say how it is settled all the same (BR-CO-25).
             Kind::CreditNote => {
-                xml.group("cac:PaymentTerms", |xml| xml.text("cbc:Note", TERMS_OF_CREDIT))?;
+                let terms = document.words().document.terms_of_credit;
+                xml.group("cac:PaymentTerms", |xml| xml.text("cbc:Note", terms))?;
             }
         }
         for part in &document.discounts {

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::Billing;
 use super::invoices::document::{BankAccount, Document, Kind as DocumentKind};
 use super::invoices::{Invoice, InvoiceId, State};
+use super::languages::Words;
 use crate::platform::Platform;
 use crate::platform::db::UnitOfWork;
 use crate::platform::error::Result;
 use crate::platform::jobs::{self, Kind, Order, Payload, Priority, Record, Run};
 use crate::platform::mail::{Content, Recipient};
-use crate::platform::money::Money;
 
 /// What a mail says is kept for so long.
 const KEPT_S: i64 = 30 * 24 * 60 * 60;
@@ -52,32 +52,26 @@ impl Payload for Write {
 #[derive(Template)]
 #[template(path = "modules/billing/mails/templates/mail.txt", config = "src/askama.toml")]
 struct Text<'a> {
-    facts: &'a Facts<'a>,
+    letter: &'a Letter<'a>,
 }
 
 #[derive(Template)]
 #[template(path = "modules/billing/mails/templates/mail.html", config = "src/askama.toml")]
 struct Html<'a> {
     subject: &'a str,
-    facts: &'a Facts<'a>,
+    letter: &'a Letter<'a>,
 }
 
-struct Facts<'a> {
-    about: &'a About,
+/// A mail in its reader's language.
+struct Letter<'a> {
+    words: &'static Words,
     name: &'a str,
-    seller: &'a str,
-    /// `invoice INV-2026-000001`
-    label: String,
-    is_credit_note: bool,
-    /// All of it.
-    total: Money,
-    /// What is left to pay.
-    due: Money,
-    due_on: Option<Date>,
-    /// Where to pay to, of those who pay by transfer.
-    bank: Option<&'a BankAccount>,
-    is_charged: bool,
+    sentences: Vec<String>,
+    /// Where to pay to, of those who pay by transfer: names and values.
+    bank: Vec<(&'static str, String)>,
+    see: &'static str,
     link: String,
+    seller: &'a str,
 }
 
 pub(super) fn jobs(platform: &Platform) -> Vec<Kind> {
@@ -110,15 +104,17 @@ impl Billing {
         else {
             return Ok(());
         };
-        let is_charged = self.details(work, invoice.user_id)?.gateway.is_some();
+        let details = self.details(work, invoice.user_id)?;
+        let words = self.language_of(work, &details)?.words();
         let path = self.invoice_path(&platform.database.unit().secret, id);
         let link = format!("{}{path}", platform.origin);
-        let content = content(&to, &invoice, &document, about, is_charged, link)?;
+        let content = content(words, &to, &invoice, &document, about, details.gateway.is_some(), link)?;
         platform.mailer.send(work, &to, &content, work.now().plus_seconds(KEPT_S)).map(drop)
     }
 }
 
 fn content(
+    words: &'static Words,
     to: &Recipient,
     invoice: &Invoice,
     document: &Document,
@@ -126,32 +122,58 @@ fn content(
     is_charged: bool,
     link: String,
 ) -> Result<Content> {
-    let seller = &document.seller.name;
+    let (said, number, seller) = (&words.mail, &document.number, &document.seller.name);
     let is_credit_note = invoice.kind == DocumentKind::CreditNote;
-    let label = invoice.label();
+    let total = words.money(invoice.gross_minor, invoice.currency);
+    let due = words.money(invoice.due_minor, invoice.currency);
     let subject = match about {
-        About::Issued => format!("{} from {seller}", capital(&label)),
-        About::Declined { .. } => format!("We could not charge {label}"),
-        About::Reminder { .. } => format!("Reminder: {label} is overdue"),
-        About::GivenUp => format!("{} was not paid", capital(&label)),
+        About::Issued => (said.issued_subject)(words.kind(invoice.kind), number, seller),
+        About::Declined { .. } => (said.declined_subject)(number),
+        About::Reminder { .. } => (said.reminder_subject)(number),
+        About::GivenUp => (said.given_up_subject)(number),
     };
-    let facts = Facts {
-        about,
+    let sentences = match about {
+        About::Issued if is_credit_note => vec![(said.here_is_credit_note)(number, &total)],
+        About::Issued => {
+            let mut sentences = vec![(said.here_is_invoice)(number, &total)];
+            match invoice.due_on {
+                _ if invoice.due_minor == 0 => sentences.push(said.nothing_left.to_owned()),
+                _ if is_charged => sentences.push((said.will_charge)(&due)),
+                Some(day) => sentences.push((said.please_pay)(&due, &words.day(day))),
+                None => {}
+            }
+            sentences
+        }
+        About::Declined { why, again_on } => vec![
+            (said.could_not_charge)(&due, number),
+            (said.why)(why.trim_end_matches('.')),
+            again_on.map_or_else(|| said.pay_otherwise.to_owned(), |day| (said.again_on)(&words.day(day))),
+        ],
+        About::Reminder { step, of } => vec![(said.overdue)(number, &due), (said.nth_reminder)(*step, *of)],
+        About::GivenUp => vec![(said.given_up)(number), said.subscription_ended.to_owned()],
+    };
+    let is_asked_for = !is_charged && invoice.due_minor > 0 && *about != About::GivenUp;
+    let letter = Letter {
+        words,
         name: &to.name,
-        seller,
-        is_credit_note,
-        total: Money::new(invoice.gross_minor, invoice.currency),
-        due: Money::new(invoice.due_minor, invoice.currency),
-        due_on: invoice.due_on,
-        bank: document.bank.as_ref().filter(|_| !is_charged && invoice.due_minor > 0 && *about != About::GivenUp),
-        is_charged,
+        sentences,
+        bank: document
+            .bank
+            .as_ref()
+            .filter(|_| is_asked_for)
+            .map_or_else(Vec::new, |bank| pay_to(words, bank, document)),
+        see: if is_credit_note { said.see_credit_note } else { said.see_invoice },
         link,
-        label,
+        seller,
     };
-    Content::render(subject.clone(), &Text { facts: &facts }, &Html { subject: &subject, facts: &facts })
+    Content::render(subject.clone(), &Text { letter: &letter }, &Html { subject: &subject, letter: &letter })
 }
 
-fn capital(label: &str) -> String {
-    let mut chars = label.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+fn pay_to(words: &'static Words, bank: &BankAccount, document: &Document) -> Vec<(&'static str, String)> {
+    let said = &words.document;
+    let mut all = vec![(said.account_holder, bank.holder.clone().unwrap_or_else(|| document.seller.name.clone()))];
+    all.push(("IBAN", bank.iban.clone()));
+    all.extend(bank.bic.clone().map(|bic| ("BIC", bic)));
+    all.push((said.reference, document.number.clone()));
+    all
 }

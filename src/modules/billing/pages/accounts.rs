@@ -7,6 +7,7 @@ use super::repository::ConsoleRepository;
 use super::subscriptions::Shown;
 use super::typed::Typed;
 use super::{ListQuery, Of, Room, must_still_be, page, user_of, view};
+use crate::modules::billing::languages::{self, Language};
 use crate::modules::billing::model::{Details, DetailsChange};
 use crate::modules::billing::{Invoice, InvoiceFilter, InvoiceState, Owner, Payment, TaxRate};
 use crate::platform::auth::Principal;
@@ -58,6 +59,8 @@ struct DetailsPage<'a> {
     name: String,
     /// Those in use; none where a person changes their own.
     rates: Vec<TaxRate>,
+    /// Tags and names.
+    languages: Vec<(String, String)>,
     is_own: bool,
     typed: Typed,
     refused: &'a Refusal,
@@ -136,17 +139,19 @@ pub(super) async fn show_edit(room: Room, request: Request<String>) -> Result<Re
 
 async fn edit_page(room: &Room, request: &Request<String>, typed: Option<Typed>, refused: Refusal) -> Result<Response> {
     let id = user_of(request);
-    let (viewer, (details, mut rates, now)) = room
+    let (viewer, (details, mut rates, spoken, now)) = room
         .look("edit_billing_account_page", request, |room, snapshot, who| {
             let details = room.managed(snapshot, who, id)?;
-            Ok((details, room.billing.tax_rates(snapshot, None, AT_MOST)?, snapshot.now()))
+            let spoken = room.billing.language_of(snapshot, &details)?;
+            Ok((details, room.billing.tax_rates(snapshot, None, AT_MOST)?, spoken, snapshot.now()))
         })
         .await?;
     rates.retain(|rate| rate.is_active || Some(rate.id) == details.tax_rate_id);
     let typed = typed.unwrap_or_else(|| fields(&details, now));
     let name = view::name_of(&details);
     let title = format!("Billing details of {name}");
-    let content = DetailsPage { details, name, rates, is_own: false, typed, refused: &refused };
+    let languages = languages(&details, spoken);
+    let content = DetailsPage { details, name, rates, languages, is_own: false, typed, refused: &refused };
     page(room, &request.head, &viewer, &title, &refused, &content)
 }
 
@@ -176,13 +181,23 @@ pub(super) async fn edit(room: Room, mut request: Request<String>) -> Result<Res
 /// The page on which a person changes their own details.
 pub(super) fn own_page<'a>(
     details: Details,
+    spoken: Language,
     typed: Option<Typed>,
     now: Time,
     refused: &'a Refusal,
 ) -> impl Template + 'a {
     let typed = typed.unwrap_or_else(|| fields(&details, now));
     let name = view::name_of(&details);
-    DetailsPage { details, name, rates: Vec::new(), is_own: true, typed, refused }
+    let languages = languages(&details, spoken);
+    DetailsPage { details, name, rates: Vec::new(), languages, is_own: true, typed, refused }
+}
+
+/// What may be chosen: all languages that there are, and the account's own, which is `spoken` so, where it is another.
+fn languages(details: &Details, spoken: Language) -> Vec<(String, String)> {
+    let all = languages::ALL.map(Language::words);
+    let own = (details.language.clone(), format!("{}, in {}", details.language, spoken.words().name));
+    let other = Some(own).filter(|(own, _)| all.iter().all(|words| words.tag != own));
+    all.iter().map(|words| (words.tag.to_owned(), words.name.to_owned())).chain(other).collect()
 }
 
 fn fields(details: &Details, now: Time) -> Typed {

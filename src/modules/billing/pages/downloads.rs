@@ -34,7 +34,7 @@ enum Form {
     Xml,
 }
 
-/// An invoice or a credit note, to print: the same bytes each time.
+/// An invoice or a credit note, to print: in the language in which it was finalised, the same bytes each time.
 #[utoipa::path(
     get, path = "/api/billing/invoices/{id}/pdf", tag = "billing", operation_id = "invoice_pdf",
     security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),

@@ -9,10 +9,12 @@ use super::repository::{ConsoleRepository, Sum};
 use super::typed::Typed;
 use super::{ListQuery, Of, Room, invoice_of, must_still_be, page, view};
 use crate::modules::billing::invoices::document::{Document, Kind};
+use crate::modules::billing::languages::Words;
 use crate::modules::billing::{Draft, Invoice, InvoiceFilter, InvoiceState, Owner, Payment};
 use crate::platform::auth::Principal;
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::{Error, Result};
+use crate::platform::http::page::Frame;
 use crate::platform::http::{self, Refusal, Request, answers};
 
 /// Credit notes of one invoice that are looked for among so many documents of its account.
@@ -64,6 +66,7 @@ struct Public {
     link: String,
     title: String,
     document: Document,
+    words: &'static Words,
     today: jiff::civil::Date,
 }
 
@@ -274,10 +277,14 @@ pub(super) async fn by_link(room: Room, request: Request<String>) -> Result<Resp
         let it = billing.invoice(snapshot, id)?;
         let document = billing.document(snapshot, id)?.ok_or(Error::NotFound("invoice"))?;
         let today = billing.details(snapshot, it.user_id)?.today(snapshot.now());
-        Ok(Public { link, title: http::label_of(&it.label()), it, document, today })
+        let words = document.language.unwrap_or_default().words();
+        let title = format!("{} {}", words.kind(document.kind), document.number);
+        Ok(Public { link, title, it, document, words, today })
     });
     let content = found.await?;
-    let mut response = http::page::public(&content.title, &content)?;
+    let words = content.words;
+    let frame = Frame { lang: words.tag, skip: words.page.skip, sign_in: words.page.sign_in };
+    let mut response = http::page::public_in(frame, &content.title, &content)?;
     response.headers_mut().insert("x-robots-tag", HeaderValue::from_static("noindex"));
     Ok(response)
 }

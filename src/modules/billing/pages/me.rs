@@ -41,12 +41,14 @@ pub(super) async fn show_edit(room: Room, request: Request) -> Result<Response> 
 }
 
 async fn edit_page(room: &Room, request: &Request, typed: Option<Typed>, refused: Refusal) -> Result<Response> {
-    let (viewer, (details, now)) = room
+    let (viewer, (details, spoken, now)) = room
         .look("own_billing_details_page", request, |room, snapshot, who| {
-            Ok((room.billing.details(snapshot, who.user)?, snapshot.now()))
+            let details = room.billing.details(snapshot, who.user)?;
+            let spoken = room.billing.language_of(snapshot, &details)?;
+            Ok((details, spoken, snapshot.now()))
         })
         .await?;
-    let content = accounts::own_page(details, typed, now, &refused);
+    let content = accounts::own_page(details, spoken, typed, now, &refused);
     page(room, &request.head, &viewer, "My billing details", &refused, &content)
 }
 

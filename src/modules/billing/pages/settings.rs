@@ -6,6 +6,7 @@ use warp::reply::Response;
 use super::typed::Typed;
 use super::{Room, must_still_be, page, view};
 use crate::modules::billing::invoices::document::{Address, BankAccount, Party};
+use crate::modules::billing::languages::{self, Language};
 use crate::modules::billing::model::iban as iban_of;
 use crate::modules::billing::{GiveUp, Settings, catalogue};
 use crate::platform::error::{Error, Result};
@@ -18,6 +19,7 @@ const MAX_LINE: usize = 200;
 #[template(path = "modules/billing/pages/templates/settings.html", config = "src/askama.toml")]
 struct SettingsPage<'a> {
     typed: Typed,
+    languages: [Language; languages::ALL.len()],
     is_owner: bool,
     done: Option<&'static str>,
     refused: &'a Refusal,
@@ -36,7 +38,8 @@ async fn settings_page(room: &Room, request: &Request, typed: Option<Typed>, ref
         })
         .await?;
     let typed = typed.unwrap_or_else(|| Typed::fresh(now, fields(settings, version)));
-    let content = SettingsPage { typed, is_owner, done: view::done(&request.head), refused: &refused };
+    let content =
+        SettingsPage { typed, languages: languages::ALL, is_owner, done: view::done(&request.head), refused: &refused };
     page(room, &request.head, &viewer, "Billing settings", &refused, &content)
 }
 
@@ -60,6 +63,7 @@ fn fields(settings: Settings, version: i64) -> Vec<(&'static str, String)> {
         ("holder", text(bank.holder)),
         ("iban", bank.iban),
         ("bic", text(bank.bic)),
+        ("language", settings.language.words().tag.to_owned()),
         ("payment_terms_days", settings.payment_terms_days.to_string()),
         ("invoice_series", settings.invoice_series),
         ("credit_note_series", settings.credit_note_series),
@@ -118,6 +122,9 @@ fn settings_of(typed: &Typed) -> Result<Settings> {
     Ok(Settings {
         seller,
         bank,
+        language: typed.some("language").map_or(Ok(Language::default()), |tag| {
+            Language::of(&tag).ok_or_else(|| Error::invalid("language", "choose one of those that there are"))
+        })?,
         payment_terms_days: whole("payment_terms_days")?,
         invoice_series: typed.text("invoice_series").to_owned(),
         credit_note_series: typed.text("credit_note_series").to_owned(),

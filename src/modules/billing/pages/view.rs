@@ -2,26 +2,41 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use crate::modules::billing::invoices::document::{Document, Period};
+use crate::modules::billing::languages::{CONSOLE, Words};
 use crate::modules::billing::model::Details;
 use crate::modules::billing::{InvoiceState, Price, SubscriptionState};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::Head;
 use crate::platform::money::{self, Currency};
 
-/// Stands between thousands; amounts don't break there.
-const THIN_SPACE: char = '\u{202f}';
-
 /// What an invoice may be, for filters.
 pub(super) const INVOICE_STATES: [InvoiceState; 5] =
     [InvoiceState::Draft, InvoiceState::Open, InvoiceState::Paid, InvoiceState::Void, InvoiceState::Uncollectible];
 
-/// `12 345.67 EUR`, with narrow spaces between the thousands.
+/// `12,345.67 EUR`
 pub fn money(minor: &i64, currency: &Currency) -> String {
-    format!("{}\u{a0}{currency}", grouped(&money::major(*minor, *currency).to_string()))
+    money_in(&CONSOLE, minor, currency)
+}
+
+pub fn money_in(words: &Words, minor: &i64, currency: &Currency) -> String {
+    words.money(*minor, *currency)
+}
+
+pub fn day_in(words: &Words, day: &Date) -> String {
+    words.day(*day)
+}
+
+pub fn period_in(words: &Words, period: &Period) -> String {
+    words.period(*period)
+}
+
+pub fn price_in(words: &Words, minor: &Decimal, currency: &Currency) -> String {
+    words.figures.price(*minor, *currency)
 }
 
 /// As it is typed: `12345.67`.
@@ -31,7 +46,7 @@ pub fn major(minor: &i64, currency: &Currency) -> String {
 
 /// A unit price in the major unit, with all the decimals it has, and at least the currency's.
 pub fn unit_price(minor: &Decimal, currency: &Currency) -> String {
-    grouped(&major_decimal(minor, currency).to_string())
+    price_in(&CONSOLE, minor, currency)
 }
 
 /// As [`unit_price`], as it is typed.
@@ -42,19 +57,6 @@ pub fn major_decimal(minor: &Decimal, currency: &Currency) -> Decimal {
         major.rescale(decimals);
     }
     major
-}
-
-fn grouped(number: &str) -> String {
-    let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
-    let (sign, digits) = if let Some(digits) = whole.strip_prefix('-') { ("\u{2212}", digits) } else { ("", whole) };
-    let mut text = sign.to_owned();
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n) % 3 == 0 {
-            text.push(THIN_SPACE);
-        }
-        text.push(digit);
-    }
-    text + rest
 }
 
 /// `2026-11-01 to 2026-11-30`: both days are in it.
@@ -142,7 +144,7 @@ mod tests {
     fn amounts_are_grouped_and_keep_their_decimals() {
         let jpy = Currency::parse("JPY").unwrap();
 
-        assert_eq!(money(&-123_456_789, &Currency::EUR), "\u{2212}1\u{202f}234\u{202f}567.89\u{a0}EUR");
+        assert_eq!(money(&-123_456_789, &Currency::EUR), "\u{2212}1,234,567.89\u{a0}EUR");
         assert_eq!(money(&999, &jpy), "999\u{a0}JPY");
         assert_eq!(unit_price(&"1250.25".parse().unwrap(), &Currency::EUR), "12.5025");
         assert_eq!(unit_price(&"1000".parse().unwrap(), &Currency::EUR), "10.00");

@@ -1,5 +1,6 @@
 //! Bars on a scale, as the page draws them: places in a picture of its own units. Pure.
 
+use crate::modules::billing::languages::CONSOLE;
 use crate::platform::money::{Currency, Money, major};
 
 const WIDTH: f64 = 720.0;
@@ -159,20 +160,9 @@ fn short(minor: i64, currency: Currency) -> String {
     format!("{}{unit}", (whole / rust_decimal::Decimal::from(divisor)).normalize())
 }
 
-/// For people: `12 345.60 EUR`, its thousands apart by a narrow space.
+/// For people: `12,345.60 EUR`.
 pub fn grouped(money: Money) -> String {
-    let text = major(money.amount_minor.saturating_abs(), money.currency).to_string();
-    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
-    let mut grouped = String::new();
-    for (n, digit) in whole.chars().enumerate() {
-        if n > 0 && (whole.len() - n).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    let sign = if money.amount_minor < 0 { "−" } else { "" };
-    let fraction = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
-    format!("{sign}{grouped}{fraction}\u{a0}{}", money.currency)
+    CONSOLE.money(money.amount_minor, money.currency)
 }
 
 #[cfg(test)]
@@ -188,9 +178,9 @@ mod tests {
 
     #[test]
     fn amounts_are_easy_to_read() {
-        assert_eq!(grouped(Money::new(123_456_789, Currency::EUR)), "1\u{202f}234\u{202f}567.89\u{a0}EUR");
+        assert_eq!(grouped(Money::new(123_456_789, Currency::EUR)), "1,234,567.89\u{a0}EUR");
         assert_eq!(grouped(Money::new(-5, Currency::EUR)), "−0.05\u{a0}EUR");
-        assert_eq!(grouped(Money::new(1000, Currency::parse("JPY").unwrap())), "1\u{202f}000\u{a0}JPY");
+        assert_eq!(grouped(Money::new(1000, Currency::parse("JPY").unwrap())), "1,000\u{a0}JPY");
         assert_eq!(short(150_000, Currency::EUR), "1.5k");
         assert_eq!(short(-2_000, Currency::EUR), "-20");
         assert_eq!(short(0, Currency::EUR), "0");

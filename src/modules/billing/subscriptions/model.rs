@@ -8,6 +8,7 @@ use crate::modules::billing::calendar::{self, Cycle};
 use crate::modules::billing::catalogue::{Price, PriceId, TaxRate};
 use crate::modules::billing::invoices::document::{Kind, Line, Period};
 use crate::modules::billing::invoices::{InvoiceId, OwnLine};
+use crate::modules::billing::languages::Words;
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{Id, UserId};
@@ -110,16 +111,17 @@ pub fn charge_line(
     rate: &TaxRate,
     cycle: &Cycle,
     (from, until): (Date, Date),
+    words: &Words,
 ) -> Result<OwnLine> {
     let whole = cycle.around(from)?;
     let is_whole = (from, until) == (whole.from, whole.until);
     let ratio = if is_whole { Decimal::ONE } else { whole.ratio(from, until) };
     let mut description = product.to_owned();
     if price.is_per_seat {
-        description += &format!(", {seats} {}", if seats == 1 { "seat" } else { "seats" });
+        description += &format!(", {}", (words.document.seats)(seats));
     }
     if !is_whole {
-        description += &format!(" ({} of {} days)", calendar::days(from, until), whole.days());
+        description += &format!(" ({})", (words.document.part_of_days)(calendar::days(from, until), whole.days()));
     }
     let quantity = (price.quantity(seats) * ratio).normalize();
     let mut line = Line::priced(description, quantity, price.unit_price_minor, rate.tax())?;
@@ -130,11 +132,11 @@ pub fn charge_line(
 /// The line that gives back what was charged for the days from `from` on; none where nothing is left.
 ///
 /// It is made from what was really charged, and never more than that.
-pub fn unused_line(charge: &Charge, from: Date) -> Result<Option<OwnLine>> {
+pub fn unused_line(charge: &Charge, from: Date, words: &Words) -> Result<Option<OwnLine>> {
     let Some(period) = charge.own.line.period.filter(|period| from < period.until) else { return Ok(None) };
     let from = from.max(period.from);
     let ratio = period.ratio(from, period.until);
-    let description = format!("Unused: {}", charge.own.line.description);
+    let description = (words.document.unused)(&charge.own.line.description);
     let quantity = -ratio.normalize();
     let mut line =
         Line::priced(description, quantity, Decimal::from(charge.amount_minor), charge.own.line.tax.clone())?;

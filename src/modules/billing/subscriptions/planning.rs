@@ -108,7 +108,8 @@ impl Billing {
         let until = cycle.around(from)?.until;
         let rate = self.rate_of(snapshot, details, price)?;
         let product = self.product(snapshot, price.product_id)?.name;
-        let line = charge_line(&product, price, after.seats, &rate, &cycle, (from, until))?;
+        let words = self.language_of(snapshot, details)?.words();
+        let line = charge_line(&product, price, after.seats, &rate, &cycle, (from, until), words)?;
         (after.period, after.charge) = (Some(Period { from, until }), None);
         if line.line.amount_minor == 0 {
             return Ok(Planned::without_document(after, kind, detail));
@@ -171,7 +172,9 @@ impl Billing {
         if today >= period.until {
             return Err(not_now("its period has ended: change it once the next one is billed, in a moment"));
         }
-        let unused = self.charge_of(snapshot, before)?.map(|charge| unused_line(&charge, today)).transpose()?.flatten();
+        let words = self.language_of(snapshot, details)?.words();
+        let unused = self.charge_of(snapshot, before)?.map(|charge| unused_line(&charge, today, words));
+        let unused = unused.transpose()?.flatten();
         let rate = self.rate_of(snapshot, details, &price)?;
         let product = self.product(snapshot, price.product_id)?.name;
         let until = match same_cycle {
@@ -182,7 +185,7 @@ impl Billing {
                 cycle.around(today)?.until
             }
         };
-        let line = charge_line(&product, &price, seats, &rate, &after.cycle(&price), (today, until))?;
+        let line = charge_line(&product, &price, seats, &rate, &after.cycle(&price), (today, until), words)?;
         after.period = Some(Period { from: today, until });
         let mut lines: Vec<OwnLine> = unused.into_iter().collect();
         let charges = line.line.amount_minor != 0;
@@ -226,7 +229,8 @@ impl Billing {
         after.end(today);
         let detail = "Ended".to_owned();
         let charge = if wish.credit { self.charge_of(snapshot, before)? } else { None };
-        let unused = charge.map(|charge| unused_line(&charge, today)).transpose()?.flatten();
+        let words = self.language_of(snapshot, details)?.words();
+        let unused = charge.map(|charge| unused_line(&charge, today, words)).transpose()?.flatten();
         let Some(unused) = unused else { return Ok(Planned::without_document(after, "cancelled", detail)) };
         let (kind, lines) = as_document(vec![unused])?;
         let mut draft = draft_of(details, &after, kind, None, lines);

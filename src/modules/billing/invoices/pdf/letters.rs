@@ -58,6 +58,12 @@ impl Face {
         Some(Face { font: Font::new(data.into(), 0)?, shaper, missing: (u32::from(glyph.0), width) })
     }
 
+    /// The glyph of what the font lacks.
+    #[cfg(test)]
+    pub fn missing_glyph(&self) -> GlyphId {
+        GlyphId::new(self.missing.0)
+    }
+
     /// The text as one line, whatever its width.
     pub fn line(&'static self, size: f32, text: &str) -> Run {
         let text: String = text.chars().map(printable).collect();
@@ -82,12 +88,14 @@ impl Face {
         Run { face: self, size, text, glyphs, width }
     }
 
-    /// The text in lines that are no wider than `width`: broken between words, and within those that are too long.
-    pub fn lines(&'static self, size: f32, text: &str, width: f32) -> Vec<Run> {
+    /// The text in lines that are no wider than `width`: broken between words, which `breaks` tells apart, and within those
+    /// that are too long.
+    pub fn lines(&'static self, size: f32, text: &str, width: f32, breaks: fn(char) -> bool) -> Vec<Run> {
         let mut lines = Vec::new();
         for paragraph in text.split('\n') {
             let mut line = String::new();
-            for word in paragraph.split_whitespace().flat_map(|word| self.pieces(size, word, width)) {
+            let words = paragraph.split(breaks).filter(|word| !word.is_empty());
+            for word in words.flat_map(|word| self.pieces(size, word, width)) {
                 let longer = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
                 if self.line(size, &longer).width <= width {
                     line = longer;

@@ -18,6 +18,7 @@ use krilla::tagging::{
 use krilla::{Document, SerializeSettings};
 
 use super::letters::{Run, faces};
+use crate::modules::billing::languages::Words;
 use crate::platform::error::{Error, Result};
 
 /// A4, in points.
@@ -167,7 +168,7 @@ impl Sheets {
             surface.finish();
             page.finish();
         }
-        let mut tree = TagTree::new().with_lang(Some("en".into()));
+        let mut tree = TagTree::new().with_lang(Some(frame.words.tag.into()));
         for part in parts {
             if let Part::Group(tag, parts) = part {
                 tree.push(group(tag, parts, &mut identifiers));
@@ -194,10 +195,10 @@ impl Sheets {
                 let x = left_of(align, &run);
                 page.push(Mark { shape: Shape::Text { x, baseline, run, ink: Ink::Aside }, run: None });
             };
-            let number = format!("Page {} of {all}", n + 1);
+            let number = (frame.words.document.page_of)(n + 1, all);
             let room = RIGHT - LEFT - face.line(7.5, &number).width - 20.0;
             put(Align::Right(RIGHT), HEIGHT - 40.0, &number);
-            for (n, line) in face.lines(7.5, &frame.foot, room).iter().take(2).enumerate() {
+            for (n, line) in face.lines(7.5, &frame.foot, room, frame.breaks).iter().take(2).enumerate() {
                 put(Align::Left(LEFT), HEIGHT - 40.0 + 10.0 * n as f32, line.text.trim_end());
             }
             if n > 0 {
@@ -212,6 +213,9 @@ impl Sheets {
 pub struct Frame {
     pub title: String,
     pub foot: String,
+    pub words: &'static Words,
+    /// Where the foot may break.
+    pub breaks: fn(char) -> bool,
 }
 
 fn left_of(align: Align, run: &Run) -> f32 {

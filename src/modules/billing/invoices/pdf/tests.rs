@@ -1,6 +1,5 @@
 //! What stands on the pages, read from their layout; and that any document becomes a sound PDF.
 
-use jiff::civil::date;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -8,6 +7,7 @@ use super::sheet::{LEFT, RIGHT};
 use super::*;
 use crate::modules::billing::invoices::document::*;
 use crate::modules::billing::invoices::samples::{self, Draft, inclusive, reverse_charge, standard};
+use crate::modules::billing::languages::{self, Language};
 
 /// The text of each page, from top to bottom and left to right, one line for each that is printed.
 fn pages(document: &Document) -> Vec<Vec<String>> {
@@ -35,6 +35,16 @@ fn texts(document: &Document) -> Vec<Vec<(String, [f32; 3])>> {
 
 fn sample(name: &str) -> Document {
     samples::all().into_iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+/// A sample as it is said in a language.
+fn said_in(tag: &str, name: &str) -> Document {
+    Document { language: Language::of(tag), ..sample(name) }
+}
+
+/// All text of a document as people see it, which no-break spaces they don't.
+fn seen(document: &Document) -> String {
+    pages(document).concat().join("\n").replace(['\u{a0}', '\u{202f}'], "_").replace('\u{2212}', "-")
 }
 
 fn many(lines: usize) -> Document {
@@ -92,6 +102,158 @@ Thank you for your order #A17# of November.
 See you soon.
 Steinmetz & Töchter GmbH · VAT ID DE123456789 · Tax number 29/815/08153 · billing@steinmetz.example | Page 1 of 1"
     );
+}
+
+#[test]
+fn an_invoice_is_said_in_the_language_that_it_was_finalised_in() {
+    assert_eq!(
+        seen(&said_in("de", "mixed")),
+        "\
+Steinmetz & Töchter GmbH
+Rechnung
+Quaderstraße 12
+10115 Berlin
+Deutschland
+An | Nummer | INV-2026-0042
+Société Générale d'Ardoise SARL | Datum | 25._November_2026
+8, rue de la Carrière | Fällig am | 9._Dezember_2026
+Bâtiment C | Leistungszeitraum | 1. – 30._November_2026
+49000 Angers
+Pays de la Loire
+Frankreich
+USt-IdNr. FR32123456789
+Zahlbar bis zum 9._Dezember_2026
+324,68_€
+Bezeichnung | Menge | Einzelpreis | USt. | EUR
+Team plan | 3 | 19,00 | 19_% | 57,00
+Handbook, printed | 2 | 24,9025 | 7_% | 49,81
+Export to a third country | 1 | 99,00 | 0_% | 99,00
+Course for members | 1 | 120,00 | steuerfrei | 120,00
+Zwischensumme | 325,81
+Loyalty discount | -10,01
+Nettobetrag | 315,80
+USt. 19_% auf 55,25 | 10,50
+USt. 7_% auf 48,28 | 3,38
+USt. 0_% auf 95,96 | 0,00
+Steuerfrei: 116,31 | 0,00
+Gesamtbetrag | 329,68
+Bereits bezahlt | -5,00
+Zahlbetrag | 324,68_€
+Zahlung per Überweisung
+Kontoinhaber | Steinmetz & Töchter GmbH
+IBAN | DE89 3704 0044 0532 0130 00
+BIC | COBADEFFXXX
+Verwendungszweck | INV-2026-0042
+Hinweise
+Exempt under § 4 No. 21 UStG
+Thank you for your order #A17# of November.
+See you soon.
+Steinmetz & Töchter GmbH · USt-IdNr. DE123456789 · Steuernummer 29/815/08153 · billing@steinmetz.example | Seite 1 von 1"
+    );
+    for (tag, lines) in [
+        ("en", ["Please pay by 9_December_2026\n€324.68", "Tax 19% on 55.25 | 10.50", "Loyalty discount | -10.01"]),
+        (
+            "fr",
+            [
+                "À régler au plus tard le 9_décembre_2026\n324,68_€",
+                "TVA 19_% sur 55,25 | 10,50",
+                "Période de service | du 1er au 30_novembre_2026",
+            ],
+        ),
+        (
+            "es",
+            [
+                "A pagar a más tardar el 9_de_diciembre_de_2026\n324,68_€",
+                "IVA 19_% sobre 55,25 | 10,50",
+                "Fecha de expedición | 25_de_noviembre_de_2026",
+            ],
+        ),
+    ] {
+        let said = seen(&said_in(tag, "mixed"));
+        assert!(lines.iter().all(|line| said.contains(line)), "{said}");
+    }
+}
+
+#[test]
+fn a_credit_note_bears_its_legal_name_and_why_there_is_no_tax_in_its_language() {
+    for (tag, lines) in [
+        (
+            "de",
+            [
+                "Rechnungskorrektur",
+                "Zur Rechnung | INV-2026-0042",
+                "Ihnen gutgeschrieben\n50,00_€",
+                "Steuerschuldnerschaft des Leistungsempfängers (Reverse charge: VAT is due by the recipient)",
+            ],
+        ),
+        (
+            "fr",
+            [
+                "Avoir",
+                "Facture d’origine | INV-2026-0042",
+                "Montant en votre faveur\n50,00_€",
+                "Autoliquidation (Reverse charge: VAT is due by the recipient)",
+            ],
+        ),
+        (
+            "es",
+            [
+                "Factura rectificativa",
+                "Factura rectificada | INV-2026-0042",
+                "Importe a su favor\n50,00_€",
+                "Inversión del sujeto pasivo (Reverse charge: VAT is due by the recipient)",
+            ],
+        ),
+    ] {
+        let said = seen(&said_in(tag, "reverse_charge_credit_note"));
+        assert!(lines.iter().all(|line| said.contains(line)), "{said}");
+    }
+}
+
+#[test]
+fn large_amounts_are_grouped_and_never_broken() {
+    let large = Draft::of("EUR", &[("Quarry", "1", "123456789", standard("19"))]).finish();
+    let large = |tag| Document { language: Language::of(tag), ..large.clone() };
+
+    for (tag, line) in [
+        ("en", "Tax 19% on 1,234,567.89 | 234,567.90"),
+        ("de", "USt. 19_% auf 1.234.567,89 | 234.567,90"),
+        ("fr", "TVA 19_% sur 1_234_567,89 | 234_567,90"),
+        ("es", "IVA 19_% sobre 1.234.567,89 | 234.567,90"),
+    ] {
+        let said = seen(&large(tag));
+        assert!(said.contains(line), "{said}");
+    }
+    // Of the one from before it had a language, nothing changes.
+    assert!(seen(&large("none")).contains("Tax 19 % on 1234567.89 | 234567.90"));
+}
+
+#[test]
+fn the_file_says_its_language() {
+    for language in languages::ALL {
+        let tag = language.words().tag;
+        let pdf = write(&said_in(tag, "standard")).unwrap();
+        let says = |text: &str| pdf.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        assert!(says(&format!("/Lang({tag})")) && says(&format!("<rdf:li>{tag}</rdf:li>")), "{tag}");
+    }
+}
+
+#[test]
+fn the_font_has_all_that_is_said_in_any_language() {
+    let faces = faces().unwrap();
+    let missing = faces.regular.missing_glyph();
+    for (language, (name, document)) in
+        languages::ALL.into_iter().flat_map(|language| samples::all().into_iter().map(move |sample| (language, sample)))
+    {
+        if name == "yen" {
+            continue; // Japanese is what the font lacks.
+        }
+        for (text, _) in texts(&Document { language: Some(language), ..document }).concat() {
+            for face in [&faces.regular, &faces.strong] {
+                assert!(face.line(9.0, &text).glyphs.iter().all(|glyph| glyph.glyph_id != missing), "{text}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -224,7 +386,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_document_is_a_sound_pdf_with_nothing_outside_or_on_top_of_another(document in samples::any()) {
+    fn any_document_is_a_sound_pdf_with_nothing_outside_or_on_top_of_another(
+        document in samples::any(),
+        language in prop::option::of(prop::sample::select(languages::ALL.to_vec())),
+    ) {
+        let document = Document { language, ..document };
         let pdf = write(&document).unwrap();
 
         prop_assert!(pdf.starts_with(b"%PDF-1.7") && pdf.ends_with(b"%%EOF"));
@@ -242,8 +408,19 @@ fn the_bytes_are_the_same_on_every_call_thread_and_machine() {
     let again = std::thread::scope(|scope| scope.spawn(|| write(&document).unwrap()).join().unwrap());
 
     assert!(once == again);
-    let digest: String = Sha256::digest(&once).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest, "56713b95d60ebe06ec2156885c50bb03acd78f91f28dcc50b5639fe208007278");
+    let digest = |document: &Document| -> String {
+        Sha256::digest(write(document).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    for (tag, expected) in [
+        // From before documents had a language.
+        ("none", "56713b95d60ebe06ec2156885c50bb03acd78f91f28dcc50b5639fe208007278"),
+        ("en", "580ab903f1fdf1718d73d5c3209c68b1a86e1fe5cdd290fbc820f98cff3d0131"),
+        ("de", "fcded30698208bca69dcc97d3f3a82688c90e94418282f0c89fd770c45cad593"),
+        ("fr", "8bed2a7c079c8c061a688fff8b4d178e995d099b3ba2964b51fcc2a24d18c299"),
+        ("es", "f4a9e007035ae09a413a555f782ef479ee3cdb44a00b82c055533ab8ebce4710"),
+    ] {
+        assert_eq!(digest(&said_in(tag, "mixed")), expected, "{tag}");
+    }
 }
 
 #[test]
@@ -257,16 +434,6 @@ fn its_own_xml_is_attached_where_there_is_one() {
     assert!(has_xml(&document));
     document.buyer.tax_id = None;
     assert!(!has_xml(&document));
-}
-
-#[test]
-fn periods_are_worded_as_short_as_they_can_be() {
-    let worded = |from, until| wording::period(Period { from, until });
-
-    assert_eq!(worded(date(2026, 11, 1), date(2026, 12, 1)), "1 – 30 November 2026");
-    assert_eq!(worded(date(2026, 11, 15), date(2026, 12, 15)), "15 November – 14 December 2026");
-    assert_eq!(worded(date(2026, 12, 15), date(2027, 1, 15)), "15 December 2026 – 14 January 2027");
-    assert_eq!(worded(date(2026, 12, 15), date(2026, 12, 16)), "15 December 2026");
 }
 
 /// With a reader of its own kind: what is on the page can be searched, copied and read aloud, also where the font lacks it.

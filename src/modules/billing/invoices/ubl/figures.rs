@@ -43,19 +43,17 @@ pub fn groups(document: &Document) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for sum in &document.taxes {
         let rate = Rate::of(&sum.tax);
-        let note = sum.tax.note.as_deref().unwrap_or_default().trim();
+        let note = document.words().why_untaxed(&sum.tax).unwrap_or_default();
         match groups.iter_mut().find(|group| group.rate == rate) {
             Some(group) => {
                 group.net_minor += sum.net_minor;
                 group.tax_minor += sum.tax_minor;
-                if !note.is_empty() && !group.note.contains(note) {
+                if !note.is_empty() && !group.note.contains(&note) {
                     let gap = if group.note.is_empty() { "" } else { "; " };
                     group.note += &format!("{gap}{note}");
                 }
             }
-            None => {
-                groups.push(Group { rate, net_minor: sum.net_minor, tax_minor: sum.tax_minor, note: note.to_owned() })
-            }
+            None => groups.push(Group { rate, net_minor: sum.net_minor, tax_minor: sum.tax_minor, note }),
         }
     }
     groups

@@ -15,6 +15,7 @@ use tree::Node;
 use super::write;
 use crate::modules::billing::invoices::document::*;
 use crate::modules::billing::invoices::samples::{self, Draft, decimal, exempt, inclusive, reverse_charge, standard};
+use crate::modules::billing::languages::{self, Language};
 use crate::platform::error::Error;
 use crate::platform::money::Currency;
 
@@ -26,13 +27,22 @@ static WRITTEN: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let made_up =
         (0..MADE_UP).map(|n| (format!("made_up_{n}"), samples::any().new_tree(&mut runner).unwrap().current()));
     let samples = samples::all().into_iter().map(|(name, document)| (name.to_owned(), document));
-    let written = samples.chain(made_up).filter_map(|(name, document)| match write(&document) {
-        Ok(xml) => Some((name, String::from_utf8(xml).unwrap())),
-        Err(refused) => {
-            assert!(name.starts_with("made_up") && matches!(refused, Error::Invalid(_)), "{name}: {refused}");
-            None
-        }
-    });
+    let said_in = |language: Language| {
+        let say = move |(name, document)| {
+            (format!("{name}_{}", language.words().tag), Document { language: Some(language), ..document })
+        };
+        samples::all().into_iter().map(say)
+    };
+    let written =
+        samples.chain(languages::ALL.into_iter().flat_map(said_in)).chain(made_up).filter_map(|(name, document)| {
+            match write(&document) {
+                Ok(xml) => Some((name, String::from_utf8(xml).unwrap())),
+                Err(refused) => {
+                    assert!(name.starts_with("made_up") && matches!(refused, Error::Invalid(_)), "{name}: {refused}");
+                    None
+                }
+            }
+        });
     written.collect()
 });
 
@@ -177,6 +187,19 @@ fn reasons_for_no_tax_are_said_once_for_all_lines_of_a_kind() {
         reason("reverse_charge"),
         [Some("VATEX-EU-AE".into()), Some("Reverse charge: VAT is due by the recipient".into())]
     );
+}
+
+#[test]
+fn figures_are_the_same_in_every_language_and_what_people_read_is_said_in_it() {
+    let document = roxmltree::Document::parse(xml_of("reverse_charge_credit_note_de")).unwrap();
+    let root = Node::root(&document);
+
+    assert_eq!(root.text("cac:PaymentTerms/cbc:Note"), Some("Dieser Betrag wird Ihnen gutgeschrieben."));
+    assert_eq!(
+        root.text("cac:TaxTotal/cac:TaxSubtotal/cac:TaxCategory/cbc:TaxExemptionReason"),
+        Some("Steuerschuldnerschaft des Leistungsempfängers (Reverse charge: VAT is due by the recipient)")
+    );
+    assert_eq!(xml_of("mixed_fr"), xml_of("mixed"));
 }
 
 #[test]
