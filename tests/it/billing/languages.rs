@@ -58,6 +58,7 @@ fn a_language_that_is_not_there_is_that_of_its_first_part_or_the_sellers() {
     );
 
     let it = books.subscribe(ann, "team", 1);
+    books.pay(ann, 100_000, None);
     assert_eq!(newest(&books, ann), ("es".into(), "team, 1 plaza".into()));
     speak(&books, ann, "de-AT");
     books.run_until(ann, "2026-07-01");
