@@ -133,7 +133,7 @@ async fn the_page_of_a_link_speaks_the_documents_language_and_the_console_englis
         "<html lang=\"de\">",
         ">Zum Inhalt springen<",
         ">Anmelden<",
-        "<h1>Rechnung INV-",
+        "<h1>Rechnung <span class=\"nowrap\">INV-",
         ">Offen<",
         "2.400,00\u{a0}€</strong> zu zahlen bis zum 15.\u{a0}Juni\u{a0}2026.",
         "team, 200 Plätze",
