@@ -3,7 +3,9 @@
 //! It may be repeated, run late or be killed anywhere: each invoice is made with the subscription's step that it is for, or not
 //! at all.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -16,8 +18,12 @@ use crate::platform::db::{Database, Snapshot, UnitOfWork};
 use crate::platform::error::Result;
 use crate::platform::jobs::{Failure, Kind, Payload, Record, Run};
 
-/// Steps in one unit of work: few, so that others' writes wait for milliseconds.
-const STEPS: u32 = 16;
+/// For so long steps are added to one unit of work: others' writes wait for it.
+const GROUP_TIME: Duration = Duration::from_micros(300);
+/// That many at most.
+const GROUP: usize = 16;
+/// What is due is looked for, so much at once.
+const AT_ONCE: u32 = 256;
 
 /// A run may take so long; the next goes on where it ended.
 const LONGEST_RUN: Duration = Duration::from_secs(6 * 60 * 60);
@@ -63,40 +69,15 @@ impl Billing {
     /// As [`Billing::run`], but only what was due by `until`. What is not over yet is never billed.
     pub fn run_until(&self, database: &Database, until: Time, go_on: &dyn Fn(&Ran) -> bool) -> Result<Ran> {
         let mut ran = Ran::default();
-        // One that fails is tried again by the next run, and does not keep this one from the others.
-        let mut failed: Vec<SubscriptionId> = Vec::new();
-        loop {
-            let known = failed.clone();
-            let it = *self;
-            let due = database
-                .read_blocking("billing_due", move |snapshot| it.due(snapshot, until, STEPS + known.len() as u32))?;
-            let due: Vec<_> = due.into_iter().filter(|id| !failed.contains(id)).take(STEPS as usize).collect();
-            if due.is_empty() || !go_on(&ran) {
-                break;
-            }
-            let group = due.clone();
-            let done = database.write_blocking("billing_run", Actor::system(), move |work| it.steps(work, &group));
-            match done {
-                Ok(steps) => ran.steps += steps,
-                // One of them spoils the group: one by one shows which.
-                Err(_) => {
-                    for id in due {
-                        let one =
-                            database.write_blocking("billing_run", Actor::system(), move |work| it.steps(work, &[id]));
-                        match one {
-                            Ok(steps) => ran.steps += steps,
-                            Err(error) => {
-                                tracing::error!(subscription = %id, why = %error, "a subscription could not be billed");
-                                failed.push(id);
-                                ran.failed += 1;
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        let (dunned, failed) = self.dun_all(database, &|| go_on(&ran))?;
-        (ran.dunned, ran.failed) = (dunned, ran.failed + failed);
+        let read = |limit: u32, snapshot: &Snapshot<'_>| self.due(snapshot, until, limit);
+        let count = |steps| go_on(&Ran { steps, ..ran });
+        let (steps, failed) = each_due(database, "billing_run", &count, read, |work, id| Billing.step(work, id))?;
+        ran = Ran { steps, failed, ..ran };
+        let read = |limit: u32, snapshot: &Snapshot<'_>| self.due_dunnings(snapshot, limit);
+        let count = |dunned| go_on(&Ran { dunned, ..ran });
+        let (dunned, failed) =
+            each_due(database, "billing_dun", &count, read, |work, id| Billing.dun(work, id).map(|()| true))?;
+        ran = Ran { dunned, failed: ran.failed + failed, ..ran };
         loop {
             let it = *self;
             let today = calendar::day_at(database.clock().now().min(until), &TimeZone::UTC);
@@ -107,15 +88,6 @@ impl Billing {
                 return Ok(ran);
             }
         }
-    }
-
-    /// Each does one step; what has more to do is due again.
-    fn steps(&self, work: &UnitOfWork<'_>, ids: &[SubscriptionId]) -> Result<u64> {
-        let mut steps = 0;
-        for id in ids {
-            steps += u64::from(self.step(work, *id)?);
-        }
-        Ok(steps)
     }
 
     /// Subscriptions with something to do by `until`, each by its account's clock.
@@ -129,4 +101,68 @@ impl Billing {
         }
         Ok(due)
     }
+}
+
+/// Has `step` done for each that `read` finds due, in units of work so short that others' writes wait little. What has more
+/// to do is due again. Returns how many steps were done, and how many failed: what fails is tried again by the next run, and
+/// does not keep this one from the others.
+fn each_due<Id: Copy + Display + PartialEq + Send + 'static>(
+    database: &Database,
+    name: &'static str,
+    go_on: &dyn Fn(u64) -> bool,
+    read: impl Fn(u32, &Snapshot<'_>) -> Result<Vec<Id>>,
+    step: fn(&UnitOfWork<'_>, Id) -> Result<bool>,
+) -> Result<(u64, u64)> {
+    let (mut done, mut failed) = (0, Vec::new());
+    loop {
+        let limit = AT_ONCE + failed.len() as u32;
+        let due = database.read_blocking(name, |snapshot| read(limit, snapshot))?;
+        let mut due: VecDeque<Id> = due.into_iter().filter(|id| !failed.contains(id)).collect();
+        let (before, mut at_once) = ((done, failed.len()), GROUP);
+        while let Some(next) = due.front().copied() {
+            if !go_on(done) {
+                return Ok((done, failed.len() as u64));
+            }
+            let group: Vec<Id> = due.iter().take(at_once).copied().collect();
+            match database.write_blocking(name, Actor::system(), move |work| in_time(work, &group, step)) {
+                Ok(so_many) => {
+                    due.drain(..so_many.looked_at);
+                    done += so_many.done;
+                }
+                // One of them spoils the group: one by one shows which.
+                Err(_) if at_once > 1 => at_once = 1,
+                Err(error) => {
+                    tracing::error!(id = %next, why = %error, "`{name}` failed for one, which is tried again by the next run");
+                    failed.push(next);
+                    due.pop_front();
+                    at_once = GROUP;
+                }
+            }
+        }
+        if (done, failed.len()) == before {
+            return Ok((done, failed.len() as u64));
+        }
+    }
+}
+
+struct Group {
+    looked_at: usize,
+    done: u64,
+}
+
+/// One after another, until they have taken long enough.
+fn in_time<Id: Copy>(
+    work: &UnitOfWork<'_>,
+    ids: &[Id],
+    step: fn(&UnitOfWork<'_>, Id) -> Result<bool>,
+) -> Result<Group> {
+    let (start, mut group) = (Instant::now(), Group { looked_at: 0, done: 0 });
+    for id in ids {
+        group.done += u64::from(step(work, *id)?);
+        group.looked_at += 1;
+        if start.elapsed() > GROUP_TIME {
+            break;
+        }
+    }
+    Ok(group)
 }

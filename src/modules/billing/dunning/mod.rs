@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::events::EventType;
@@ -25,15 +24,11 @@ use super::payments::Method;
 use super::repository::AccountRepository;
 use super::subscriptions::{Cancellation, State as SubscriptionState, When};
 use super::{Billing, Owner, calendar};
-use crate::platform::actor::Actor;
-use crate::platform::db::{Database, Snapshot, UnitOfWork};
+use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::Result;
-use crate::platform::ids::UserId;
 use crate::platform::jobs::{self, Failure, Kind, Order, Payload, Record, Run};
 use model::Due;
 
-/// Invoices that are looked for at once.
-const AT_ONCE: u32 = 100;
 /// While a gateway can't be reached: a day of tries; after that the billing run asks for it once a day.
 const ATTEMPTS: u32 = 20;
 const FIRST_WAIT: Duration = Duration::from_secs(15);
@@ -77,16 +72,20 @@ impl Billing {
         snapshot.tables(Owner(())).find_dunning(invoice)
     }
 
-    /// Has a new invoice charged, where its account has a gateway.
+    /// Has a new invoice charged where its account has a gateway, and looked at once it is overdue where it has none.
     pub(super) fn begin_collecting(&self, work: &UnitOfWork<'_>, details: &Details, invoice: &Invoice) -> Result<()> {
-        if details.gateway.is_none() || invoice.state != State::Open || invoice.kind != DocumentKind::Invoice {
+        if invoice.state != State::Open || invoice.kind != DocumentKind::Invoice {
             return Ok(());
         }
-        let mut dunning = Dunning::new(invoice.id, None, Charging::Due);
-        // Until it is charged, the billing run sees to it that there is a job to do so.
-        self.wait_until(&mut dunning, details, tomorrow(details, work))?;
+        let (charging, next) = match details.gateway {
+            // Until it is charged, the billing run sees to it that there is a job to do so.
+            Some(_) => (Charging::Due, tomorrow(details, work)),
+            None => (Charging::None, invoice.due_on.unwrap_or(details.today(work.now())).saturating_add(1.day())),
+        };
+        let mut dunning = Dunning::new(invoice.id, charging);
+        self.wait_until(&mut dunning, details, next)?;
         work.tables(Owner(())).put_dunning(&dunning)?;
-        self.enqueue_charge(work, invoice, &dunning)
+        if charging == Charging::Due { self.enqueue_charge(work, invoice, &dunning) } else { Ok(()) }
     }
 
     /// A refund has opened a paid invoice again: it is asked for anew, once it is due, by days that count from today. What
@@ -97,7 +96,7 @@ impl Billing {
         let base = invoice.is_overdue(today).then_some(today);
         // A gateway would answer the next charge as it answered the last, were it the same attempt.
         let attempt = tables.find_dunning(invoice.id)?.map_or(0, |known| known.attempt + 1);
-        let mut dunning = Dunning { attempt, ..Dunning::new(invoice.id, base, Charging::Refused) };
+        let mut dunning = Dunning { attempt, base_on: base, ..Dunning::new(invoice.id, Charging::Refused) };
         let from = invoice.due_on.map_or(today, |due| due.max(today));
         self.wait_until(&mut dunning, details, from.saturating_add(1.day()))?;
         tables.put_dunning(&dunning)
@@ -196,55 +195,24 @@ impl Billing {
         Ok(())
     }
 
-    /// Does what is due of all that is unpaid, one invoice after another. Returns how many there were, and how many failed.
-    pub(super) fn dun_all(&self, database: &Database, go_on: &dyn Fn() -> bool) -> Result<(u64, u64)> {
-        let (mut dunned, mut failed) = (0, Vec::new());
-        loop {
-            let room = AT_ONCE + failed.len() as u32;
-            let due = database.read_blocking("billing_to_dun", |snapshot| self.list_due_dunnings(snapshot, room))?;
-            let due: Vec<_> = due.into_iter().filter(|id| !failed.contains(id)).collect();
-            if due.is_empty() {
-                return Ok((dunned, failed.len() as u64));
-            }
-            for id in due {
-                if !go_on() {
-                    return Ok((dunned, failed.len() as u64));
-                }
-                match database.write_blocking("billing_dun", Actor::system(), move |work| Billing.dun(work, id)) {
-                    Ok(()) => dunned += 1,
-                    Err(error) => {
-                        tracing::error!(invoice = %id, why = %error, "an invoice could not be dunned");
-                        failed.push(id);
-                    }
-                }
-            }
-        }
-    }
-
-    fn list_due_dunnings(&self, snapshot: &Snapshot<'_>, limit: u32) -> Result<Vec<InvoiceId>> {
+    /// Unpaid invoices of which something is due by now, each by its account's clock.
+    pub(super) fn due_dunnings(&self, snapshot: &Snapshot<'_>, limit: u32) -> Result<Vec<InvoiceId>> {
         let tables = snapshot.tables(Owner(()));
-        let today = calendar::day_at(snapshot.now(), &TimeZone::UTC);
-        let mut due = tables.list_to_dun(snapshot.now(), today, limit)?;
+        let mut due = tables.list_to_dun(snapshot.now(), limit)?;
         for user in tables.list_on_trial()? {
-            due.extend(self.list_due_dunnings_of(snapshot, user, limit)?);
+            let now = self.details(snapshot, user)?.now(snapshot.now());
+            due.extend(tables.list_to_dun_of(user, now, limit)?);
         }
         Ok(due)
     }
 
-    fn list_due_dunnings_of(&self, snapshot: &Snapshot<'_>, user: UserId, limit: u32) -> Result<Vec<InvoiceId>> {
-        let details = self.details(snapshot, user)?;
-        let (now, today) = (details.now(snapshot.now()), details.today(snapshot.now()));
-        snapshot.tables(Owner(())).list_to_dun_of(user, now, today, limit)
-    }
-
     /// Does what is due of one invoice, which is then due on a later day, or never.
-    fn dun(&self, work: &UnitOfWork<'_>, id: InvoiceId) -> Result<()> {
+    pub(super) fn dun(&self, work: &UnitOfWork<'_>, id: InvoiceId) -> Result<()> {
         let tables = work.tables(Owner(()));
+        let Some(mut dunning) = tables.find_dunning(id)? else { return Ok(()) };
         let invoice = self.invoice(work, id)?;
         let details = self.details(work, invoice.user_id)?;
         let today = details.today(work.now());
-        let known = tables.find_dunning(id)?;
-        let mut dunning = known.unwrap_or_else(|| Dunning::new(id, invoice.due_on, Charging::None));
         if invoice.state != State::Open {
             dunning.ended_at = Some(work.now());
             return tables.put_dunning(&dunning);
@@ -257,7 +225,8 @@ impl Billing {
             return tables.put_dunning(&dunning);
         }
         // Its gateway was taken away before it was charged: it is paid by transfer.
-        let base = *dunning.base_on.get_or_insert(invoice.due_on.unwrap_or(today));
+        let base = dunning.base_on.or(invoice.due_on).unwrap_or(today);
+        dunning.base_on = Some(base).filter(|base| *base < today).or(dunning.base_on);
         let (settings, _) = self.settings(work)?;
         if let Some(subscription) = invoice.subscription_id.filter(|_| base < today) {
             self.set_past_due(work, subscription, true)?;

@@ -61,8 +61,8 @@ pub enum Due {
 }
 
 impl Dunning {
-    pub fn new(invoice: InvoiceId, base_on: Option<Date>, charging: Charging) -> Dunning {
-        Dunning { invoice, base_on, step: 0, attempt: 0, charging, why: None, next_at: None, ended_at: None }
+    pub fn new(invoice: InvoiceId, charging: Charging) -> Dunning {
+        Dunning { invoice, base_on: None, step: 0, attempt: 0, charging, why: None, next_at: None, ended_at: None }
     }
 
     /// What is to be done on `today`. Days that were missed are made up for by one step, and it is given up on a later day
@@ -100,7 +100,7 @@ mod tests {
     /// The days of `looked`, counted from the base, on which something is done.
     fn days_of(looked: impl IntoIterator<Item = i64>) -> Vec<(i64, Due)> {
         let (base, settings) = (date(2026, 3, 1), Settings::default());
-        let mut dunning = Dunning::new(id(), Some(base), Charging::None);
+        let mut dunning = Dunning::new(id(), Charging::None);
         let mut done = Vec::new();
         for day in looked {
             let due = dunning.due(base, &settings, base.saturating_add(day.days()));
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_was_missed_is_one_step_and_the_end_comes_on_a_later_day() {
         assert_eq!(days_of([0, 6, 6, 20, 20]), [(6, Due::Again(3)), (20, Due::Again(4)), (20, Due::GiveUp)]);
-        let dunning = Dunning { step: 4, ..Dunning::new(id(), None, Charging::None) };
+        let dunning = Dunning { step: 4, ..Dunning::new(id(), Charging::None) };
         let (base, today) = (date(2026, 3, 1), date(2026, 4, 1));
         assert_eq!(dunning.next_day(base, &Settings::default(), today), date(2026, 4, 2));
     }

@@ -1,7 +1,5 @@
 //! Where it is kept how far the collection of each invoice is.
 
-use jiff::civil::Date;
-
 use super::model::Dunning;
 use crate::modules::billing::invoices::InvoiceId;
 use crate::modules::billing::subscriptions::SubscriptionId;
@@ -14,10 +12,10 @@ pub(in crate::modules::billing) trait DunningRepository {
     fn put_dunning(&self, dunning: &Dunning) -> Result<()>;
     /// Notes that nothing is collected any more, where something was.
     fn end_dunning(&self, invoice: InvoiceId, now: Time) -> Result<()>;
-    /// Those of accounts that go by the clock of all: with something to do by `now`, or overdue on `today` and not begun.
-    fn list_to_dun(&self, now: Time, today: Date, limit: u32) -> Result<Vec<InvoiceId>>;
+    /// Those with something to do by `now`, of accounts that go by the clock of all.
+    fn list_to_dun(&self, now: Time, limit: u32) -> Result<Vec<InvoiceId>>;
     /// The same, of one account.
-    fn list_to_dun_of(&self, user: UserId, now: Time, today: Date, limit: u32) -> Result<Vec<InvoiceId>>;
+    fn list_to_dun_of(&self, user: UserId, now: Time, limit: u32) -> Result<Vec<InvoiceId>>;
     /// Whether any open invoice of a subscription was declined or is overdue, and not given up.
     fn is_dunned(&self, subscription: SubscriptionId) -> Result<bool>;
 }

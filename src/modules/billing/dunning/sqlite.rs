@@ -1,7 +1,5 @@
 //! How far the collection of each invoice is, in SQLite.
 
-use jiff::civil::Date;
-
 use super::model::Dunning;
 use super::repository::DunningRepository;
 use crate::modules::billing::Owner;
@@ -58,33 +56,26 @@ impl DunningRepository for Tables<'_, Owner> {
         .map(drop)
     }
 
-    fn list_to_dun(&self, now: Time, today: Date, limit: u32) -> Result<Vec<InvoiceId>> {
+    fn list_to_dun(&self, now: Time, limit: u32) -> Result<Vec<InvoiceId>> {
         self.fetch_all(
             sql!(
                 "SELECT invoice_id FROM billing_dunnings d JOIN billing_invoices i ON i.id = invoice_id
                         JOIN billing_accounts a ON a.user_id = i.user_id
                  WHERE d.next_at <= ?1 AND d.ended_at IS NULL AND a.test_clock_at IS NULL
-                 UNION
-                 SELECT i.id FROM billing_invoices i JOIN billing_accounts a ON a.user_id = i.user_id
-                 WHERE i.state = 'open' AND i.due_on < ?2 AND a.test_clock_at IS NULL
-                       AND NOT EXISTS (SELECT 1 FROM billing_dunnings d WHERE d.invoice_id = i.id)
-                 LIMIT ?3"
+                 ORDER BY d.next_at, invoice_id LIMIT ?2"
             ),
-            (now, day(Some(today)), limit),
+            (now, limit),
             |row| row.get(0),
         )
     }
 
-    fn list_to_dun_of(&self, user: UserId, now: Time, today: Date, limit: u32) -> Result<Vec<InvoiceId>> {
+    fn list_to_dun_of(&self, user: UserId, now: Time, limit: u32) -> Result<Vec<InvoiceId>> {
         self.fetch_all(
             sql!(
-                "SELECT i.id FROM billing_invoices i LEFT JOIN billing_dunnings d ON d.invoice_id = i.id
-                 WHERE i.user_id = ?1
-                       AND (d.next_at <= ?2 AND d.ended_at IS NULL
-                            OR i.state = 'open' AND i.due_on < ?3 AND d.invoice_id IS NULL)
-                 ORDER BY i.id LIMIT ?4"
+                "SELECT i.id FROM billing_invoices i JOIN billing_dunnings d ON d.invoice_id = i.id
+                 WHERE i.user_id = ?1 AND d.next_at <= ?2 AND d.ended_at IS NULL ORDER BY i.id LIMIT ?3"
             ),
-            (user, now, day(Some(today)), limit),
+            (user, now, limit),
             |row| row.get(0),
         )
     }
