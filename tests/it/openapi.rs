@@ -22,12 +22,15 @@ pub fn operations() -> impl Iterator<Item = (String, &'static Value)> {
 pub fn must_be_documented(method: &Method, path: &str, answer: &Answer) {
     let fits = |template: &str| {
         template.split('/').count() == path.split('/').count()
-            && template.split('/').zip(path.split('/')).all(|(t, p)| t.starts_with('{') && !p.is_empty() || t == p)
+            && template.split('/').zip(path.split('/')).all(|(t, p)| match t.split_once('}') {
+                Some((_, ending)) => p.len() > ending.len() && p.ends_with(ending),
+                None => t == p,
+            })
     };
     let asked = |name: &str| name.split_once(' ').is_some_and(|(m, template)| m == method.as_str() && fits(template));
-    // A literal path wins over one with parameters.
-    let Some((name, operation)) =
-        operations().filter(|(name, _)| asked(name)).min_by_key(|(name, _)| name.matches('{').count())
+    // A literal path wins over one with parameters, and what stands behind one over what does not.
+    let how_plain = |name: &str| (name.matches('{').count(), name.ends_with('}'));
+    let Some((name, operation)) = operations().filter(|(name, _)| asked(name)).min_by_key(|(name, _)| how_plain(name))
     else {
         return;
     };
@@ -158,7 +161,8 @@ fn every_operation_says_all_that_a_client_must_know() {
             assert!(!response["description"].as_str().unwrap().is_empty(), "{name} {status}");
         }
         for parameter in name.split('/').filter(|part| part.starts_with('{')) {
-            let of = |p: &&Value| p["in"] == "path" && p["name"] == *parameter.trim_matches(['{', '}']);
+            let parameter = parameter.trim_start_matches('{').split('}').next().unwrap();
+            let of = |p: &&Value| p["in"] == "path" && p["name"] == *parameter;
             assert!(operation["parameters"].as_array().unwrap().iter().find(of).is_some(), "{name}: {parameter}");
         }
         if name.starts_with("POST") {

@@ -442,7 +442,7 @@ async fn whoever_has_the_link_sees_the_invoice_and_nothing_else() {
         let id = invoice.rsplit('/').next().unwrap();
         let own = shop.app.page(&format!("/billing/invoices/{id}/{form}"), &shop.ann.1).send().await.unwrap();
         assert_eq!(own.bytes().await.unwrap(), bytes, "the same bytes each time");
-        let path = format!("/api/billing/invoices/{id}/{form}");
+        let path = format!("/api/billing/invoices/{id}.{form}");
         assert_eq!(shop.app.ask(&format!("GET {path}"), &shop.bob.1, serde_json::Value::Null).await.status, 404);
         let over = shop.app.get(&path).bearer_auth(&shop.staff).send().await.unwrap();
         assert_eq!(over.bytes().await.unwrap(), bytes);

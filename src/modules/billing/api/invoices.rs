@@ -11,6 +11,7 @@ use super::{
     Asked, Cursor, Limit, Principal, Request, Result, Room, Snapshot, UnitOfWork, answers, page, wanted_version,
 };
 use crate::modules::billing::invoices::document::Kind;
+use crate::modules::billing::pages;
 use crate::modules::billing::rights::Sight;
 use crate::modules::billing::{
     Allocation, Invoice, InvoiceContent, InvoiceFilter, InvoiceId, InvoiceState, NewCreditNote, NewInvoiceDiscount,
@@ -286,6 +287,10 @@ pub(super) async fn add(room: Room, mut request: Request) -> Result<Response> {
     ),
 )]
 pub(super) async fn show(room: Room, request: Request<String>) -> Result<Response> {
+    // To the router a part of a path is a parameter as a whole.
+    if let Some(form) = pages::FileForm::of(&request.path) {
+        return pages::download(room, request, form).await;
+    }
     let id = id_of(&request);
     let found = room.let_in("show_invoice", &request, move |room, snapshot, who| {
         let invoice = find(room, snapshot, who, id)?;

@@ -5,8 +5,8 @@ use warp::http::{HeaderValue, header};
 use warp::path as at;
 use warp::reply::Response;
 
+use super::Room;
 use super::links::InvoiceLink;
-use super::{Room, invoice_of};
 use crate::modules::billing::invoices::document::Document;
 use crate::modules::billing::{Billing, InvoiceId};
 use crate::platform::db::Snapshot;
@@ -14,42 +14,41 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::{self, Request, Routes, answers, on};
 
 #[derive(OpenApi)]
-#[openapi(paths(api_pdf, api_xml))]
+#[openapi(paths(pdf, xml))]
 pub(in crate::modules::billing) struct DownloadsApi;
 
 pub(super) fn routes(room: &Room) -> Option<Routes> {
     http::either([
-        on(room).get(api_pdf).at(at!("api" / "billing" / "invoices" / String / "pdf")),
-        on(room).get(api_xml).at(at!("api" / "billing" / "invoices" / String / "xml")),
-        on(room).get(api_pdf).at(at!("billing" / "invoices" / String / "pdf")),
-        on(room).get(api_xml).at(at!("billing" / "invoices" / String / "xml")),
+        on(room).get(pdf).at(at!("billing" / "invoices" / String / "pdf")),
+        on(room).get(xml).at(at!("billing" / "invoices" / String / "xml")),
         on(room).get(pdf_by_link).at(at!("invoices" / String / "pdf")),
         on(room).get(xml_by_link).at(at!("invoices" / String / "xml")),
     ])
 }
 
+/// What an invoice is written as.
 #[derive(Clone, Copy)]
-enum Form {
+pub(in crate::modules::billing) enum Form {
     Pdf,
     Xml,
 }
 
 /// An invoice or a credit note, to print: in the language in which it was finalised, the same bytes each time.
 #[utoipa::path(
-    get, path = "/api/billing/invoices/{id}/pdf", tag = "billing", operation_id = "invoice_pdf",
+    get, path = "/api/billing/invoices/{id}.pdf", tag = "billing", operation_id = "invoice_pdf",
     security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/pdf"),
         (status = 404, description = "there is none, or it is a draft"),
     ),
 )]
-async fn api_pdf(room: Room, request: Request<String>) -> Result<Response> {
+async fn pdf(room: Room, request: Request<String>) -> Result<Response> {
     own(room, request, Form::Pdf).await
 }
 
 /// An invoice or a credit note for machines: UBL 2.1 as EN 16931 has it.
 #[utoipa::path(
-    get, path = "/api/billing/invoices/{id}/xml", tag = "billing", operation_id = "invoice_xml",
+    get, path = "/api/billing/invoices/{id}.xml", tag = "billing", operation_id = "invoice_xml",
     security(("bearer" = [])), params(("id" = String, Path, format = Uuid)),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/xml"),
@@ -57,12 +56,14 @@ async fn api_pdf(room: Room, request: Request<String>) -> Result<Response> {
         (status = 422, description = "it lacks what the standard wants: the errors name it"),
     ),
 )]
-async fn api_xml(room: Room, request: Request<String>) -> Result<Response> {
+async fn xml(room: Room, request: Request<String>) -> Result<Response> {
     own(room, request, Form::Xml).await
 }
 
-async fn own(room: Room, request: Request<String>, form: Form) -> Result<Response> {
-    let (it, id) = (room.clone(), invoice_of(&request));
+/// The invoice in the last part of the path, which may end with its form.
+pub(in crate::modules::billing) async fn own(room: Room, request: Request<String>, form: Form) -> Result<Response> {
+    let id = request.path.split('.').next().unwrap_or_default();
+    let (it, id) = (room.clone(), InvoiceId::parse(id, "invoice"));
     let written = room.platform.scan("invoice_download", &request, move |snapshot, who| {
         let invoice = it.billing.invoice(snapshot, id?)?;
         it.must_see(snapshot, who, invoice.user_id, "invoice")?;
@@ -97,6 +98,15 @@ fn document(billing: Billing, snapshot: &Snapshot<'_>, id: InvoiceId) -> Result<
 }
 
 impl Form {
+    /// What `{id}.pdf` asks for.
+    pub fn of(path: &str) -> Option<Form> {
+        match path.rsplit_once('.')?.1 {
+            "pdf" => Some(Form::Pdf),
+            "xml" => Some(Form::Xml),
+            _ => None,
+        }
+    }
+
     /// The file's name and what is in it.
     fn write(self, document: &Document) -> Result<(String, Vec<u8>)> {
         match self {

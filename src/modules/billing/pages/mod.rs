@@ -19,7 +19,7 @@ pub(in crate::modules::billing) mod view;
 mod webhooks;
 mod wishes;
 
-pub(super) use downloads::DownloadsApi;
+pub(super) use downloads::{DownloadsApi, Form as FileForm, own as download};
 
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
