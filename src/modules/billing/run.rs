@@ -14,12 +14,12 @@ use super::subscriptions::{SubscriptionId, SubscriptionRepository};
 use super::{Billing, Owner, calendar};
 use crate::platform::actor::Actor;
 use crate::platform::clock::Time;
-use crate::platform::db::{Database, Snapshot, UnitOfWork};
+use crate::platform::db::{Database, Snapshot, StandBack, UnitOfWork};
 use crate::platform::error::Result;
 use crate::platform::jobs::{Failure, Kind, Payload, Record, Run};
 
 /// For so long steps are added to one unit of work: others' writes wait for it.
-const GROUP_TIME: Duration = Duration::from_micros(300);
+const GROUP_TIME: Duration = Duration::from_micros(500);
 /// That many at most.
 const GROUP: usize = 16;
 /// What is due is looked for, so much at once.
@@ -68,21 +68,22 @@ impl Billing {
 
     /// As [`Billing::run`], but only what was due by `until`. What is not over yet is never billed.
     pub fn run_until(&self, database: &Database, until: Time, go_on: &dyn Fn(&Ran) -> bool) -> Result<Ran> {
-        let mut ran = Ran::default();
+        let (mut ran, mut writes) = (Ran::default(), database.stand_back());
         let read = |limit: u32, snapshot: &Snapshot<'_>| self.due(snapshot, until, limit);
         let count = |steps| go_on(&Ran { steps, ..ran });
-        let (steps, failed) = each_due(database, "billing_run", &count, read, |work, id| Billing.step(work, id))?;
+        let (steps, failed) =
+            each_due(database, &mut writes, "billing_run", &count, read, |work, id| Billing.step(work, id))?;
         ran = Ran { steps, failed, ..ran };
         let read = |limit: u32, snapshot: &Snapshot<'_>| self.due_dunnings(snapshot, limit);
         let count = |dunned| go_on(&Ran { dunned, ..ran });
-        let (dunned, failed) =
-            each_due(database, "billing_dun", &count, read, |work, id| Billing.dun(work, id).map(|()| true))?;
+        let (dunned, failed) = each_due(database, &mut writes, "billing_dun", &count, read, |work, id| {
+            Billing.dun(work, id).map(|()| true)
+        })?;
         ran = Ran { dunned, failed: ran.failed + failed, ..ran };
         loop {
             let it = *self;
             let today = calendar::day_at(database.clock().now().min(until), &TimeZone::UTC);
-            let lines =
-                database.write_blocking("billing_recognize", Actor::system(), move |work| it.recognize(work, today))?;
+            let lines = writes.write("billing_recognize", Actor::system(), move |work| it.recognize(work, today))?;
             ran.recognized += lines as u64;
             if lines == 0 || !go_on(&ran) {
                 return Ok(ran);
@@ -108,6 +109,7 @@ impl Billing {
 /// does not keep this one from the others.
 fn each_due<Id: Copy + Display + PartialEq + Send + 'static>(
     database: &Database,
+    writes: &mut StandBack<'_>,
     name: &'static str,
     go_on: &dyn Fn(u64) -> bool,
     read: impl Fn(u32, &Snapshot<'_>) -> Result<Vec<Id>>,
@@ -124,7 +126,7 @@ fn each_due<Id: Copy + Display + PartialEq + Send + 'static>(
                 return Ok((done, failed.len() as u64));
             }
             let group: Vec<Id> = due.iter().take(at_once).copied().collect();
-            match database.write_blocking(name, Actor::system(), move |work| in_time(work, &group, step)) {
+            match writes.write(name, Actor::system(), move |work| in_time(work, &group, step)) {
                 Ok(so_many) => {
                     due.drain(..so_many.looked_at);
                     done += so_many.done;

@@ -89,16 +89,17 @@ impl Checkpointer {
             (self.next_at, self.moved, self.ahead.from) = (WAL_PAGES, 0, 0);
         }
         // However slow the disk is, the WAL stays bounded.
-        self.see_ahead(pages >= 2 * WAL_PAGES);
+        let is_late = pages >= 2 * WAL_PAGES;
+        self.see_ahead(is_late);
         if pages < self.next_at || self.ahead.is_running {
             return;
         }
-        if self.ahead.from < self.next_at {
+        if self.ahead.from < self.next_at && !is_late {
             return self.ahead.begin(pages);
         }
         self.passive(connection);
         // Only where little is held back: a reader that stays, such as a backup, would not go in that time.
-        if pages >= 2 * WAL_PAGES && pages - self.moved <= RETRY_PAGES {
+        if is_late && pages - self.moved <= RETRY_PAGES {
             self.restart(connection);
         }
     }

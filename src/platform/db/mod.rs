@@ -20,6 +20,7 @@ mod scope;
 mod signals;
 mod sizes;
 mod stamp;
+mod stand_back;
 mod statement;
 mod tables;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use replace::{Entry, into_one_file};
 pub use schema::{Difference, Migrations, Schema, Use};
 pub use scope::Ownership;
 pub use stamp::{Stamp, rows_of, stamp_of};
+pub use stand_back::StandBack;
 pub use statement::{Owner, STATEMENTS, Statement, owner_name};
 pub use tables::Tables;
 pub use writer::UnitOfWork;
@@ -240,6 +242,11 @@ impl Database {
     /// Writes that wait for their turn now.
     pub fn queue_length(&self) -> usize {
         self.inner.writer.waiting()
+    }
+
+    /// For work in many small writes that nobody waits for.
+    pub fn stand_back(&self) -> StandBack<'_> {
+        StandBack::new(self)
     }
 
     /// Commits what waits, checkpoints, and takes no more writes.

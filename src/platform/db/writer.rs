@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -156,6 +156,7 @@ enum Message {
 pub(super) struct Writer {
     queue: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
+    sent: AtomicU64,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
     id: ThreadId,
 }
@@ -198,7 +199,13 @@ impl Writer {
                 }
             })
             .map_err(|e| Error::internal("starting the writer", e))?;
-        Ok(Writer { queue, waiting, id: thread.thread().id(), thread: std::sync::Mutex::new(Some(thread)) })
+        Ok(Writer {
+            queue,
+            waiting,
+            sent: AtomicU64::new(0),
+            id: thread.thread().id(),
+            thread: std::sync::Mutex::new(Some(thread)),
+        })
     }
 
     /// Puts `body` in the queue; what comes back is its answer, once it is true.
@@ -211,6 +218,7 @@ impl Writer {
         let ticket = Ticket::here().or_background(name);
         let task = Box::new(Write { name, by, ticket, body: Some(body), result: None, raised: Vec::new(), reply });
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.sent.fetch_add(1, Ordering::Relaxed);
         self.queue.try_send(Message::Task(task)).map_err(|refused| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             match refused {
@@ -229,6 +237,11 @@ impl Writer {
     /// Closures that wait for their turn now.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Closures that have ever been put in the queue.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Commits what waits, checkpoints, and ends the thread. What comes later is refused.

@@ -15,7 +15,7 @@ use crate::platform::error::Result;
 use crate::platform::money::{self, Currency, share_out};
 
 /// Lines that are recognised in one unit of work, so that nobody waits for it.
-const AT_ONCE: u32 = 64;
+const AT_ONCE: u32 = 100;
 
 impl Deferral {
     /// How much of it is of the days before `today`.
