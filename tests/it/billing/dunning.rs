@@ -66,6 +66,23 @@ fn who_pays_by_transfer_is_reminded_after_the_due_day_and_then_given_up() {
 }
 
 #[test]
+fn a_card_that_is_left_is_charged_for_what_is_overdue_and_not_for_what_may_be_on_its_way() {
+    let books = Books::open();
+    books.sell(TEAM);
+    let ann = books.account("EUR", "2026-06-01");
+    books.subscribe(ann, "team", 1);
+    let invoice = books.invoices(ann).remove(0);
+    let charging = || books.read(|snapshot| Billing.dunning(snapshot, invoice.id)).unwrap().charging;
+
+    gateway(&books, ann, "card");
+    assert_eq!(charging(), Charging::None);
+    books.run_until(ann, "2026-06-15");
+    assert_eq!(charging(), Charging::None);
+    books.run_until(ann, "2026-06-16");
+    assert_eq!(charging(), Charging::Due);
+}
+
+#[test]
 fn it_stops_at_once_when_paid_and_the_subscription_is_well_again() {
     let books = Books::open();
     books.sell(TEAM);

@@ -117,7 +117,10 @@ impl Billing {
         let tables = work.tables(Owner(()));
         for invoice in tables.list_open(details.account.user_id)? {
             let Some(mut dunning) = tables.find_dunning(invoice.id)? else { continue };
-            if dunning.ended_at.is_some() || matches!(dunning.charging, Charging::Due | Charging::Pending) {
+            // What is to be paid by transfer, and is not overdue, may be on its way.
+            let is_awaited = dunning.charging == Charging::None && dunning.base_on.is_none();
+            let is_charged = matches!(dunning.charging, Charging::Due | Charging::Pending);
+            if is_awaited || is_charged || dunning.ended_at.is_some() {
                 continue;
             }
             dunning.charging = Charging::Due;
