@@ -1,25 +1,20 @@
 //! The one component that checkpoints: moves what the WAL holds into the database file.
 //!
-//! In two parts. A thread beside the writer moves the bulk, which delays nobody; then the writer, between two groups, moves
-//! the little that was written meanwhile. So a checkpoint is never overtaken by new frames and the WAL can start over:
-//! beside the writer alone it would never catch up with a steady load, and the WAL would grow without bound.
-//!
-//! PASSIVE while the unit lives, since the other modes wait for readers (and fight a Litestream sidecar). But where one
-//! reader follows upon another without a gap, PASSIVE alone never lets the WAL start over: once it is twice as long as it
-//! should be, RESTART waits for them, for a moment now and then; but never beside a sidecar. Where this process keeps the
-//! replica, [`Changes`] notes what is about to be moved.
+//! It runs on the writer's thread between two groups, so that a checkpoint is never overtaken by new frames and
+//! the WAL can start over: under a steady load a checkpoint beside the writer would never catch up, and the WAL
+//! would grow without bound. PASSIVE while the unit lives, since the other modes wait for readers (and fight a
+//! Litestream sidecar). But where one reader follows upon another without a gap, PASSIVE alone never lets the WAL
+//! start over: once it is twice as long as it should be, RESTART waits for them, for a moment now and then; but never
+//! beside a sidecar. Where this process keeps the replica, [`Changes`] notes what is about to be moved.
 
 use std::cell::Cell;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::changes::Changes;
-use super::connection::{self, BUSY_TIMEOUT};
+use super::connection::BUSY_TIMEOUT;
 use super::scope::{Scope, within};
 use crate::platform::error::{Error, Result};
 use crate::platform::metering::{self, Ticket};
@@ -30,8 +25,6 @@ const WAL_PAGES: i32 = 4096;
 const RESTART_WAIT: Duration = Duration::from_millis(100);
 /// Readers may hold a checkpoint back; it is tried again after so many more pages, and not after each group.
 const RETRY_PAGES: i32 = WAL_PAGES / 4;
-
-const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 thread_local! {
     /// Pages in the WAL after the last commit of this thread, as SQLite reported it.
@@ -44,7 +37,6 @@ pub(super) struct Checkpointer {
     next_at: i32,
     /// Pages of the WAL that are in the database file already.
     moved: i32,
-    ahead: Ahead,
 }
 
 /// Who copies what the WAL holds to another place.
@@ -70,14 +62,13 @@ impl Report {
 }
 
 impl Checkpointer {
-    /// For the `connection` that writes to the database at `path`.
-    pub fn new(connection: &Connection, path: &Path, follower: Following) -> Result<Self> {
-        let ahead = Ahead::start(path, follower.clone())?;
+    /// Call it on the thread that will write.
+    pub fn new(connection: &Connection, follower: Following) -> Self {
         connection.wal_hook(Some(|_, pages| {
             PAGES.set(pages);
             Ok(())
         }));
-        Ok(Checkpointer { follower, next_at: WAL_PAGES, moved: 0, ahead })
+        Checkpointer { follower, next_at: WAL_PAGES, moved: 0 }
     }
 
     /// Keeps the WAL's length bounded.
@@ -86,44 +77,26 @@ impl Checkpointer {
         let pages = PAGES.get();
         if pages < self.moved {
             // The WAL has started over.
-            (self.next_at, self.moved, self.ahead.from) = (WAL_PAGES, 0, 0);
+            (self.next_at, self.moved) = (WAL_PAGES, 0);
         }
-        // However slow the disk is, the WAL stays bounded.
-        let is_late = pages >= 2 * WAL_PAGES;
-        self.see_ahead(is_late);
-        if pages < self.next_at || self.ahead.is_running {
-            return;
-        }
-        if self.ahead.from < self.next_at && !is_late {
-            return self.ahead.begin(pages);
-        }
-        self.passive(connection);
-        // Only where little is held back: a reader that stays, such as a backup, would not go in that time.
-        if is_late && pages - self.moved <= RETRY_PAGES {
-            self.restart(connection);
+        if pages >= self.next_at {
+            self.passive(connection);
+            // Only where little is held back: a reader that stays, such as a backup, would not go in that time.
+            if pages >= 2 * WAL_PAGES && pages - self.moved <= RETRY_PAGES {
+                self.restart(connection);
+            }
         }
     }
 
     /// Nothing has been written for a while: a good moment to leave the WAL empty.
-    pub fn when_idle(&mut self) {
-        self.see_ahead(false);
-        if PAGES.get() > self.moved && !self.ahead.is_running {
-            self.ahead.begin(PAGES.get());
-        }
-    }
-
-    /// Notes what the thread beside the writer has done, if it has; `wait`s for it, if it runs.
-    fn see_ahead(&mut self, wait: bool) {
-        match self.ahead.end(wait) {
-            Some(Ok(report)) => self.moved = report.moved,
-            Some(Err(error)) => failed(&error),
-            None => {}
+    pub fn when_idle(&mut self, connection: &Connection) {
+        if PAGES.get() > self.moved {
+            self.passive(connection);
         }
     }
 
     /// Leaves the database file complete by itself, so that a plain copy of it is a backup.
     pub fn at_stop(&mut self, connection: &Connection) {
-        self.see_ahead(true);
         self.passive(connection);
         match &self.follower {
             Following::Nobody => {}
@@ -144,7 +117,8 @@ impl Checkpointer {
 
     /// Moves what can be moved without waiting for anybody.
     fn passive(&mut self, connection: &Connection) {
-        let done = self.follower.noted(|| run(connection, PASSIVE));
+        let checkpoint = || run(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+        let done = self.noted(checkpoint);
         self.remember(done);
     }
 
@@ -153,14 +127,24 @@ impl Checkpointer {
         let wait = |pragma| waiting(connection, RESTART_WAIT, pragma);
         let done = match self.follower {
             Following::Nobody => wait("PRAGMA wal_checkpoint(RESTART)"),
-            Following::Sidecar => run(connection, PASSIVE),
+            Following::Sidecar => run(connection, "PRAGMA wal_checkpoint(PASSIVE)"),
             // RESTART would wait for our own pin, until that was renewed on a WAL that is moved whole.
-            Following::Ours(_) => match self.follower.noted(|| wait("PRAGMA wal_checkpoint(FULL)")) {
+            Following::Ours(_) => match self.noted(|| wait("PRAGMA wal_checkpoint(FULL)")) {
                 Ok(report) if report.is_all() => wait("PRAGMA wal_checkpoint(RESTART)"),
                 other => other,
             },
         };
         self.remember(done);
+    }
+
+    /// Runs `checkpoint`, of which the replica must know before.
+    fn noted(&self, checkpoint: impl FnOnce() -> Result<Report>) -> Result<Report> {
+        match &self.follower {
+            Following::Ours(changes) if !changes.is_stopped() => {
+                changes.around(|| checkpoint().map(|report| (report.is_all(), report)))
+            }
+            _ => checkpoint(),
+        }
     }
 
     /// Remembers what a checkpoint did, and when to try again what readers held back.
@@ -175,86 +159,11 @@ impl Checkpointer {
                     self.next_at = pages + pages / 8;
                 }
             }
-            Err(error) => failed(&error),
-        }
-    }
-}
-
-impl Following {
-    /// Runs `checkpoint`, of which the replica must know before.
-    fn noted(&self, checkpoint: impl FnOnce() -> Result<Report>) -> Result<Report> {
-        match self {
-            Following::Ours(changes) if !changes.is_stopped() => {
-                changes.around(|| checkpoint().map(|report| (report.is_all(), report)))
+            Err(error) => {
+                tracing::warn!(%error, "checkpoint failed; the WAL keeps everything, it is tried again");
             }
-            _ => checkpoint(),
         }
     }
-}
-
-/// The thread that checkpoints beside the writer.
-struct Ahead {
-    /// None once it is to end.
-    ask: Option<SyncSender<()>>,
-    done: Receiver<Result<Report>>,
-    is_running: bool,
-    /// How long the WAL was when it was last asked to.
-    from: i32,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Ahead {
-    fn start(path: &Path, follower: Following) -> Result<Ahead> {
-        let connection = super::open_raw(path)?;
-        connection::configure(&connection).map_err(|e| Error::internal("opening the database to checkpoint", e))?;
-        let ((ask, asked), (tell, done)) = (sync_channel(1), sync_channel(1));
-        let checkpoint = move || {
-            for () in asked {
-                // The writer has ended without us; then it has checkpointed by itself.
-                if tell.send(follower.noted(|| run(&connection, PASSIVE))).is_err() {
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(checkpoint);
-        let thread = thread.map_err(|e| Error::internal("starting the thread that checkpoints", e))?;
-        Ok(Ahead { ask: Some(ask), done, is_running: false, from: 0, thread: Some(thread) })
-    }
-
-    fn begin(&mut self, pages: i32) {
-        self.from = pages;
-        // Without its thread, the writer checkpoints alone.
-        self.is_running = self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok());
-    }
-
-    /// What it has done; none while it runs, unless that is to be waited for, and where it does not.
-    fn end(&mut self, wait: bool) -> Option<Result<Report>> {
-        if !self.is_running {
-            return None;
-        }
-        let done = match wait {
-            true => self.done.recv().ok(),
-            false => match self.done.try_recv() {
-                Err(TryRecvError::Empty) => return None,
-                done => done.ok(),
-            },
-        };
-        self.is_running = false;
-        done
-    }
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.ask = None;
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that checkpoints ended by a panic");
-        }
-    }
-}
-
-fn failed(error: &Error) {
-    tracing::warn!(%error, "checkpoint failed; the WAL keeps everything, it is tried again");
 }
 
 /// As [`run`], waiting for others up to `patience`.
