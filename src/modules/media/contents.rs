@@ -170,7 +170,7 @@ pub(super) fn pour(id: ContentId, from: &mut dyn Read, mut write: impl FnMut(Bat
     }
 }
 
-/// The bytes `from..to` of a content; in the database, each piece is read while the one before is sent.
+/// The bytes `from..to` of a content; in the database, each piece is read when the one before has been sent.
 ///
 /// # Errors
 /// [`Error::Unreachable`] if it lies outside, and can't be had now.
@@ -202,28 +202,26 @@ fn stream(
     from: u64,
     to: u64,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let chunk_bytes = CHUNK_BYTES as u64;
-    let first = from / chunk_bytes;
-    let read = move |number: u64| {
+    let read = move |at: u64| {
         let database = database.clone();
         async move {
-            let read = move |snapshot: &Snapshot<'_>| piece(snapshot, id, number);
-            // What is small needs no other thread.
-            let chunk = match number == first {
-                true => database.read("media_content", read).await,
-                false => database.scan("media_content", read).await,
-            };
-            let chunk = Bytes::from(chunk.map_err(io::Error::other)?);
-            let (begin, end) = (from.max(number * chunk_bytes), to.min((number + 1) * chunk_bytes));
-            let wanted = (begin - number * chunk_bytes) as usize..(end - number * chunk_bytes) as usize;
-            match wanted.end <= chunk.len() {
-                true => Ok(chunk.slice(wanted)),
-                false => Err(io::Error::other(format!("piece {number} of the content {id} is cut off"))),
+            if at >= to {
+                return Ok(None);
             }
+            let number = at / CHUNK_BYTES as u64;
+            let chunk = database.read("media_content", move |snapshot| piece(snapshot, id, number)).await;
+            let chunk = Bytes::from(chunk.map_err(io::Error::other)?);
+            let begin = (at - number * CHUNK_BYTES as u64) as usize;
+            let end = chunk.len().min(begin + (to - at) as usize);
+            let piece = chunk.slice(begin.min(end)..end);
+            if piece.is_empty() {
+                return Err(io::Error::other(format!("piece {number} of the content {id} is cut off")));
+            }
+            let next = at + piece.len() as u64;
+            Ok(Some((piece, next)))
         }
     };
-    // One is read while the one before is sent.
-    stream::iter(first..to.div_ceil(chunk_bytes).max(first)).map(read).buffered(2)
+    stream::try_unfold(from, read)
 }
 
 /// What warp asks to be shareable, though one alone polls it: the mutex is never locked.

@@ -65,9 +65,6 @@ impl Default for Limits {
 /// hyper parses this many on the stack; with any number set, even this one, it allocates for each request.
 const HYPER_MAX_HEADERS: usize = 100;
 
-/// What a connection holds of a body on its way, each way, beside the piece that it has just been given.
-const BUFFER_BYTES: usize = 128 << 10;
-
 /// The pause after an accept that failed for want of something, such as file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -155,10 +152,7 @@ where
 
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.max_header_bytes)
-        .max_buf_size(BUFFER_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_header_size(limits.max_header_bytes);
     if limits.max_headers != HYPER_MAX_HEADERS {
         http.max_headers(limits.max_headers);
     }
