@@ -168,6 +168,11 @@ impl Changes {
         Ok(moved)
     }
 
+    /// Notes what is committed, and pins the state there is now.
+    pub(super) fn renew(&self) -> Result<()> {
+        self.state().renew_pin()
+    }
+
     /// Notes the last changes, and pins nothing any more.
     pub fn stop(&self) -> Result<()> {
         let mut state = self.state();

@@ -1,20 +1,25 @@
 //! The one component that checkpoints: moves what the WAL holds into the database file.
 //!
-//! It runs on the writer's thread between two groups, so that a checkpoint is never overtaken by new frames and
-//! the WAL can start over: under a steady load a checkpoint beside the writer would never catch up, and the WAL
-//! would grow without bound. PASSIVE while the unit lives, since the other modes wait for readers (and fight a
-//! Litestream sidecar). But where one reader follows upon another without a gap, PASSIVE alone never lets the WAL
-//! start over: once it is twice as long as it should be, RESTART waits for them, for a moment now and then; but never
-//! beside a sidecar. Where this process keeps the replica, [`Changes`] notes what is about to be moved.
+//! In two parts. A thread beside the writer moves the bulk, which delays nobody; then the writer, between two groups, moves
+//! the little that was written meanwhile. So a checkpoint is never overtaken by new frames and the WAL can start over:
+//! beside the writer alone it would never catch up with a steady load, and the WAL would grow without bound.
+//!
+//! PASSIVE while the unit lives, since the other modes wait for readers (and fight a Litestream sidecar). But where one
+//! reader follows upon another without a gap, or another program writes all the time, PASSIVE alone never lets the WAL start
+//! over: once it is twice as long as it should be, RESTART keeps other writers out and waits for readers, for a moment now and
+//! then; but never beside a sidecar. Where this process keeps the replica, [`Changes`] notes what is about to be moved.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::changes::Changes;
-use super::connection::BUSY_TIMEOUT;
+use super::connection::{self, BUSY_TIMEOUT};
 use super::scope::{Scope, within};
 use crate::platform::error::{Error, Result};
 use crate::platform::metering::{self, Ticket};
@@ -26,9 +31,13 @@ const RESTART_WAIT: Duration = Duration::from_millis(100);
 /// Readers may hold a checkpoint back; it is tried again after so many more pages, and not after each group.
 const RETRY_PAGES: i32 = WAL_PAGES / 4;
 
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
 thread_local! {
     /// Pages in the WAL after the last commit of this thread, as SQLite reported it.
     static PAGES: Cell<i32> = const { Cell::new(0) };
+    /// Whose pin a checkpoint of this thread may have to wait for, and how long it waits for others.
+    static PINNED: RefCell<Option<(Arc<Changes>, Instant)>> = const { RefCell::new(None) };
 }
 
 pub(super) struct Checkpointer {
@@ -37,6 +46,7 @@ pub(super) struct Checkpointer {
     next_at: i32,
     /// Pages of the WAL that are in the database file already.
     moved: i32,
+    ahead: Ahead,
 }
 
 /// Who copies what the WAL holds to another place.
@@ -62,13 +72,14 @@ impl Report {
 }
 
 impl Checkpointer {
-    /// Call it on the thread that will write.
-    pub fn new(connection: &Connection, follower: Following) -> Self {
+    /// For the `connection` that writes to the database at `path`.
+    pub fn new(connection: &Connection, path: &Path, follower: Following) -> Result<Self> {
+        let ahead = Ahead::start(path, follower.clone())?;
         connection.wal_hook(Some(|_, pages| {
             PAGES.set(pages);
             Ok(())
         }));
-        Checkpointer { follower, next_at: WAL_PAGES, moved: 0 }
+        Ok(Checkpointer { follower, next_at: WAL_PAGES, moved: 0, ahead })
     }
 
     /// Keeps the WAL's length bounded.
@@ -77,26 +88,44 @@ impl Checkpointer {
         let pages = PAGES.get();
         if pages < self.moved {
             // The WAL has started over.
-            (self.next_at, self.moved) = (WAL_PAGES, 0);
+            (self.next_at, self.moved, self.ahead.from) = (WAL_PAGES, 0, 0);
         }
-        if pages >= self.next_at {
-            self.passive(connection);
-            // Only where little is held back: a reader that stays, such as a backup, would not go in that time.
-            if pages >= 2 * WAL_PAGES && pages - self.moved <= RETRY_PAGES {
-                self.restart(connection);
-            }
+        // However slow the disk is, the WAL stays bounded.
+        let is_late = pages >= 2 * WAL_PAGES;
+        self.see_ahead(is_late);
+        if pages < self.next_at || self.ahead.is_running {
+            return;
+        }
+        if self.ahead.from < self.next_at && !is_late {
+            return self.ahead.begin(pages);
+        }
+        self.passive(connection);
+        // Only where little is held back: a reader that stays, such as a backup, would not go in that time.
+        if is_late && pages - self.moved <= RETRY_PAGES {
+            self.restart(connection);
         }
     }
 
     /// Nothing has been written for a while: a good moment to leave the WAL empty.
-    pub fn when_idle(&mut self, connection: &Connection) {
-        if PAGES.get() > self.moved {
-            self.passive(connection);
+    pub fn when_idle(&mut self) {
+        self.see_ahead(false);
+        if PAGES.get() > self.moved && !self.ahead.is_running {
+            self.ahead.begin(PAGES.get());
+        }
+    }
+
+    /// Notes what the thread beside the writer has done, if it has; `wait`s for it, if it runs.
+    fn see_ahead(&mut self, wait: bool) {
+        match self.ahead.end(wait) {
+            Some(Ok(report)) => self.moved = report.moved,
+            Some(Err(error)) => failed(&error),
+            None => {}
         }
     }
 
     /// Leaves the database file complete by itself, so that a plain copy of it is a backup.
     pub fn at_stop(&mut self, connection: &Connection) {
+        self.see_ahead(true);
         self.passive(connection);
         match &self.follower {
             Following::Nobody => {}
@@ -117,34 +146,19 @@ impl Checkpointer {
 
     /// Moves what can be moved without waiting for anybody.
     fn passive(&mut self, connection: &Connection) {
-        let checkpoint = || run(connection, "PRAGMA wal_checkpoint(PASSIVE)");
-        let done = self.noted(checkpoint);
+        let done = self.follower.noted(|| run(connection, PASSIVE));
         self.remember(done);
     }
 
     /// Waits a moment for readers, so that the WAL can start over.
     fn restart(&mut self, connection: &Connection) {
-        let wait = |pragma| waiting(connection, RESTART_WAIT, pragma);
-        let done = match self.follower {
-            Following::Nobody => wait("PRAGMA wal_checkpoint(RESTART)"),
-            Following::Sidecar => run(connection, "PRAGMA wal_checkpoint(PASSIVE)"),
-            // RESTART would wait for our own pin, until that was renewed on a WAL that is moved whole.
-            Following::Ours(_) => match self.noted(|| wait("PRAGMA wal_checkpoint(FULL)")) {
-                Ok(report) if report.is_all() => wait("PRAGMA wal_checkpoint(RESTART)"),
-                other => other,
-            },
+        const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
+        let done = match &self.follower {
+            Following::Nobody => waiting(connection, RESTART_WAIT, RESTART),
+            Following::Sidecar => run(connection, PASSIVE),
+            Following::Ours(changes) => renewing(connection, changes.clone(), RESTART),
         };
         self.remember(done);
-    }
-
-    /// Runs `checkpoint`, of which the replica must know before.
-    fn noted(&self, checkpoint: impl FnOnce() -> Result<Report>) -> Result<Report> {
-        match &self.follower {
-            Following::Ours(changes) if !changes.is_stopped() => {
-                changes.around(|| checkpoint().map(|report| (report.is_all(), report)))
-            }
-            _ => checkpoint(),
-        }
     }
 
     /// Remembers what a checkpoint did, and when to try again what readers held back.
@@ -159,11 +173,86 @@ impl Checkpointer {
                     self.next_at = pages + pages / 8;
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "checkpoint failed; the WAL keeps everything, it is tried again");
-            }
+            Err(error) => failed(&error),
         }
     }
+}
+
+impl Following {
+    /// Runs `checkpoint`, of which the replica must know before.
+    fn noted(&self, checkpoint: impl FnOnce() -> Result<Report>) -> Result<Report> {
+        match self {
+            Following::Ours(changes) if !changes.is_stopped() => {
+                changes.around(|| checkpoint().map(|report| (report.is_all(), report)))
+            }
+            _ => checkpoint(),
+        }
+    }
+}
+
+/// The thread that checkpoints beside the writer.
+struct Ahead {
+    /// None once it is to end.
+    ask: Option<SyncSender<()>>,
+    done: Receiver<Result<Report>>,
+    is_running: bool,
+    /// How long the WAL was when it was last asked to.
+    from: i32,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ahead {
+    fn start(path: &Path, follower: Following) -> Result<Ahead> {
+        let connection = super::open_raw(path)?;
+        connection::configure(&connection).map_err(|e| Error::internal("opening the database to checkpoint", e))?;
+        let ((ask, asked), (tell, done)) = (sync_channel(1), sync_channel(1));
+        let checkpoint = move || {
+            for () in asked {
+                // The writer has ended without us; then it has checkpointed by itself.
+                if tell.send(follower.noted(|| run(&connection, PASSIVE))).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(checkpoint);
+        let thread = thread.map_err(|e| Error::internal("starting the thread that checkpoints", e))?;
+        Ok(Ahead { ask: Some(ask), done, is_running: false, from: 0, thread: Some(thread) })
+    }
+
+    fn begin(&mut self, pages: i32) {
+        self.from = pages;
+        // Without its thread, the writer checkpoints alone.
+        self.is_running = self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok());
+    }
+
+    /// What it has done; none while it runs, unless that is to be waited for, and where it does not.
+    fn end(&mut self, wait: bool) -> Option<Result<Report>> {
+        if !self.is_running {
+            return None;
+        }
+        let done = match wait {
+            true => self.done.recv().ok(),
+            false => match self.done.try_recv() {
+                Err(TryRecvError::Empty) => return None,
+                done => done.ok(),
+            },
+        };
+        self.is_running = false;
+        done
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.ask = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that checkpoints ended by a panic");
+        }
+    }
+}
+
+fn failed(error: &Error) {
+    tracing::warn!(%error, "checkpoint failed; the WAL keeps everything, it is tried again");
 }
 
 /// As [`run`], waiting for others up to `patience`.
@@ -173,6 +262,33 @@ fn waiting(connection: &Connection, patience: Duration, pragma: &str) -> Result<
     let report = run(connection, pragma);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     report
+}
+
+/// As [`run`], waiting for others up to [`RESTART_WAIT`]. The pin of `changes`, for which it would wait as well, is renewed
+/// meanwhile: no other writer gets in between, so that it soon is on a WAL that is moved whole.
+fn renewing(connection: &Connection, changes: Arc<Changes>, pragma: &str) -> Result<Report> {
+    let failed = |e| Error::internal("checkpointing", e);
+    connection.busy_handler(Some(renew_and_wait)).map_err(failed)?;
+    PINNED.set(Some((changes, Instant::now() + RESTART_WAIT)));
+    let report = run(connection, pragma);
+    PINNED.set(None);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    report
+}
+
+/// Whether SQLite shall try again.
+fn renew_and_wait(waited: i32) -> bool {
+    PINNED.with_borrow(|pinned| {
+        let Some((changes, until)) = pinned else { return false };
+        if let Err(error) = changes.renew() {
+            failed(&error);
+            return false;
+        }
+        if waited > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Instant::now() < *until
+    })
 }
 
 fn run(connection: &Connection, pragma: &str) -> Result<Report> {

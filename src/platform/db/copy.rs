@@ -4,6 +4,8 @@
 
 use std::ffi::c_int;
 use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -21,7 +23,7 @@ pub type Watch<'w> = &'w dyn Fn(u64, u64) -> Result<()>;
 pub(super) const UNWATCHED: Watch<'static> = &|_, _| Ok(());
 
 /// Pages that each side of a copy keeps in memory, in KiB.
-const COPY_CACHE_KIB: i64 = 2 * 1024;
+const COPY_CACHE_KIB: i64 = 512;
 
 /// Writes a consistent copy of the database to `target` and returns its size in bytes.
 ///
@@ -101,6 +103,12 @@ fn in_pieces(source: &Connection, target: &mut Connection, held: &File, watch: W
     let backup = Backup::new(&snapshot, target).map_err(|e| failed(doing, e))?;
     let bytes = |pages: c_int| u64::try_from(pages).unwrap_or(0) * u64::from(page_bytes);
     paced(held, |pages| {
+        let progress = backup.progress();
+        // Only once SQLite has begun: what it finds in the file at first must be a database, or nothing.
+        if progress.pagecount > 0 {
+            let copied = progress.pagecount - progress.remaining;
+            fill(held, bytes(copied)..bytes(progress.pagecount.min(copied + pages)))?;
+        }
         let step = backup.step(pages).map_err(|e| failed(doing, e))?;
         let progress = backup.progress();
         watch(bytes(progress.pagecount - progress.remaining), bytes(progress.pagecount))?;
@@ -111,6 +119,16 @@ fn in_pieces(source: &Connection, target: &mut Connection, held: &File, watch: W
             other => Err(locked(doing, other)),
         }
     })
+}
+
+/// SQLite writes page by page. That takes half the time where the kernel has the place in its memory already, in larger parts.
+fn fill(file: &File, place: Range<u64>) -> Result<()> {
+    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+    for at in place.clone().step_by(ZEROS.len()) {
+        let bytes = ZEROS.len().min((place.end - at) as usize);
+        file.write_all_at(&ZEROS[..bytes], at).map_err(|e| files::failed("copying the database", e))?;
+    }
+    Ok(())
 }
 
 /// Copies all pages in one go, from a file that nobody changes.

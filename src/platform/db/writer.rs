@@ -177,7 +177,7 @@ impl Writer {
             .map_err(|e| Error::internal("opening the connection to write", e))?;
         let (queue, inbox) = sync_channel(QUEUE_BOUND);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let checkpointer = checkpoints.map(|follower| Checkpointer::new(&connection, follower));
+        let checkpointer = checkpoints.map(|follower| Checkpointer::new(&connection, path, follower)).transpose()?;
         let thread = WriterThread {
             connection,
             armed,
@@ -284,7 +284,7 @@ impl WriterThread {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(checkpointer) = &mut self.checkpointer {
-                        checkpointer.when_idle(&self.connection);
+                        checkpointer.when_idle();
                     }
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,

@@ -1,5 +1,7 @@
 //! What a replica is told: every page that changed, whatever happens to the WAL.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rusqlite::Connection;
 
 use super::*;
@@ -197,4 +199,34 @@ fn the_wal_starts_over_though_it_is_followed() {
 
     assert!(length < 40_000_000, "the WAL has {length} bytes");
     assert!(!changes.take(&reader, false).unwrap().is_empty());
+}
+
+#[test]
+fn the_wal_stays_bounded_beside_another_program_that_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open_after(folder.path(), None);
+    let (path, wal) = (folder.path().join("ashlar.db"), folder.path().join("ashlar.db-wal"));
+    let is_over = AtomicBool::new(false);
+
+    let largest = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let outside = Connection::open(&path).unwrap();
+            outside.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 0").unwrap();
+            // Such short pauses that it gets in between any two steps of ours.
+            while !is_over.load(Ordering::Relaxed) {
+                let sql = "INSERT OR REPLACE INTO things (name, body) VALUES ('theirs', randomblob(20000))";
+                outside.execute(sql, []).unwrap();
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+        let written: Result<u64> = (0..600).try_fold(0, |largest, n: u32| {
+            database.write_now(move |work| add_big(work, &n.to_string(), 200_000))?;
+            Ok(std::fs::metadata(&wal).unwrap().len().max(largest))
+        });
+        is_over.store(true, Ordering::Relaxed);
+        written.unwrap()
+    });
+
+    // 32 MiB is what it aims at.
+    assert!(largest < 48 << 20, "the WAL grew to {} MiB", largest >> 20);
 }
