@@ -15,6 +15,8 @@ use super::{Table, load::Steady, process};
 const WRITES_A_SECOND: u32 = 500;
 /// Long enough that one write in a thousand is several.
 const PHASE: Duration = Duration::from_secs(20);
+/// Two backups within a second would bear one name.
+const BETWEEN: Duration = Duration::from_millis(1100);
 const ROUNDS: usize = 3;
 
 /// A backup of 200 MB (and of 1 GB, if it may take long) under 500 writes a second.
@@ -65,15 +67,18 @@ fn meanwhile(table: &mut Table, mb: u64, folder: &Path, token: &str) {
     Steady::start(&server, token, WRITES_A_SECOND).stop_after(PHASE / 4);
     let calm = Steady::start(&server, token, WRITES_A_SECOND).stop_after(PHASE);
 
+    // What was made is removed afterwards: to free a large file takes the file system a moment in which nothing is committed.
     let kept = tempfile::tempdir().expect("a folder");
     let load = Steady::start(&server, token, WRITES_A_SECOND);
     let start = Instant::now();
+    let mut copies = 0;
     while start.elapsed() < PHASE {
-        let target = kept.path().join("cp");
-        copy_with_cp(&folder.join("ashlar.db"), &target);
-        fs::remove_file(target).expect("removed");
+        copy_with_cp(&folder.join("ashlar.db"), &kept.path().join(format!("cp-{copies}")));
+        copies += 1;
+        std::thread::sleep(BETWEEN);
     }
     let beside_cp = load.stop();
+    drop(kept);
 
     // Only here: until then the writer's own cache has filled.
     let before_mb = server.memory_mb();
@@ -85,14 +90,11 @@ fn meanwhile(table: &mut Table, mb: u64, folder: &Path, token: &str) {
         let answer = server.post("/api/backups", token);
         assert!(answer.contains("sha256"), "{answer}");
         backups += 1;
-        // Two within a second would bear one name.
-        std::thread::sleep(Duration::from_millis(1100));
-        for entry in fs::read_dir(folder.join("backups")).expect("backups") {
-            fs::remove_file(entry.expect("an entry").path()).expect("removed");
-        }
+        std::thread::sleep(BETWEEN);
     }
     let during = load.stop();
     let most_mb = most_mb.stop();
+    fs::remove_dir_all(folder.join("backups")).expect("removed");
     server.stop();
 
     let name = format!("writes at {WRITES_A_SECOND}/s, {mb} MB");

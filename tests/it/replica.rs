@@ -517,9 +517,19 @@ fn a_place_that_can_t_be_reached_is_caught_up_with() {
     assert!(kept < 60_000_000, "{kept} bytes in the unit's folder");
 }
 
-/// As a network disk whose server is gone: whoever writes to it hangs.
 #[test]
 fn a_place_that_hangs_does_not_keep_the_wal_from_starting_over() {
+    hang_amid_an_increment_of(1);
+}
+
+/// Such a one is not kept in memory.
+#[test]
+fn a_place_that_hangs_amid_a_large_increment_does_not_either() {
+    hang_amid_an_increment_of(8_000_000);
+}
+
+/// As a network disk whose server is gone: whoever writes to it hangs.
+fn hang_amid_an_increment_of(bytes: u32) {
     let (temporary, data, place) = places();
     let url = url_of(&place);
     let unit = Unit::open(&data, &url, SELDOM);
@@ -532,12 +542,11 @@ fn a_place_that_hangs_does_not_keep_the_wal_from_starting_over() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let other_end = temporary.path().join("pipe");
     fs::hard_link(&pipe, &other_end).unwrap();
-    unit.add("bob");
-    unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
-
     let outside = Connection::open(data.join("ashlar.db")).unwrap();
     outside.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 0").unwrap();
-    outside.execute_batch("CREATE TABLE filler AS SELECT randomblob(1000000) AS body").unwrap();
+    outside.execute_batch(&format!("CREATE TABLE filler AS SELECT randomblob({bytes}) AS body")).unwrap();
+    unit.wait_for("behind", |state| matches!(state, State::Behind { .. }));
+
     for n in 0..100 {
         outside.execute("UPDATE filler SET body = randomblob(1000000)", []).unwrap();
         unit.add(&format!("p{n}"));

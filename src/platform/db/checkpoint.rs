@@ -26,6 +26,8 @@ use crate::platform::metering::{self, Ticket};
 
 /// The WAL's length, in pages of 4 KiB, from which on it is checkpointed between groups.
 const WAL_PAGES: i32 = 4096;
+/// So many pages are moved at once by the thread beside the writer.
+const AHEAD_PAGES: i32 = WAL_PAGES / 4;
 /// How long the writer waits for readers so that the WAL can start over.
 const RESTART_WAIT: Duration = Duration::from_millis(100);
 /// Readers may hold a checkpoint back; it is tried again after so many more pages, and not after each group.
@@ -93,11 +95,17 @@ impl Checkpointer {
         // However slow the disk is, the WAL stays bounded.
         let is_late = pages >= 2 * WAL_PAGES;
         self.see_ahead(is_late);
-        if pages < self.next_at || self.ahead.is_running {
+        if self.ahead.is_running {
             return;
         }
-        if self.ahead.from < self.next_at && !is_late {
+        // In parts, so that a commit's sync never waits for much; and once more just before the writer's own.
+        let is_due = pages >= self.next_at;
+        let for_ahead = if is_due { self.ahead.from < self.next_at } else { pages - self.ahead.from >= AHEAD_PAGES };
+        if for_ahead && !is_late {
             return self.ahead.begin(pages);
+        }
+        if !is_due {
+            return;
         }
         self.passive(connection);
         // Only where little is held back: a reader that stays, such as a backup, would not go in that time.

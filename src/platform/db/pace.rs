@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
 
-/// In pages: 256 KiB to 8 MiB of the usual size.
+/// In pages: 256 KiB to 4 MiB of the usual size.
 const LEAST: c_int = 64;
-const FIRST: c_int = 1024;
-const MOST: c_int = 2048;
+const FIRST: c_int = 512;
+const MOST: c_int = 1024;
 /// A piece that takes longer to sync is followed by a smaller one.
-const LONG: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_millis(12);
 /// One that takes less is followed by a larger one.
-const SHORT: Duration = Duration::from_millis(10);
+const SHORT: Duration = Duration::from_millis(6);
 
 /// Calls `write` with a number of pages to write to `file` until it returns false, and syncs what it has written.
 pub(super) fn paced(file: &File, mut write: impl FnMut(c_int) -> Result<bool>) -> Result<()> {
@@ -71,7 +71,7 @@ mod tests {
         let after = |start, ms| (0..20).fold(start, |pages, _| next(pages, Duration::from_millis(ms)));
         assert_eq!(after(FIRST, 200), LEAST);
         assert_eq!(after(FIRST, 1), MOST);
-        assert_eq!(after(FIRST, 15), FIRST);
+        assert_eq!(after(FIRST, 9), FIRST);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub trait Place: Send + Sync {
     /// None if another process holds it.
     fn lock(&self) -> io::Result<Option<Box<dyn Held>>>;
 
-    /// Whether writing to it may take so long that it should be done from a file that is complete already.
+    /// Whether each question to it takes time, and may cost money: then it is looked through less often.
     fn is_far(&self) -> bool;
 
     /// As messages name it; without secrets.

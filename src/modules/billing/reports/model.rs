@@ -11,6 +11,7 @@ use super::month::{Month, Months};
 use crate::modules::billing::invoices::document::{Tax, TaxCategory};
 use crate::modules::billing::subscriptions::Movement;
 use crate::platform::error::{Error, Result};
+use crate::platform::ids::UserId;
 use crate::platform::money::{self, Currency, Money};
 
 /// The monthly recurring revenue of one currency, and what moved it: start + new + expansion − contraction − churn = end.
@@ -227,12 +228,62 @@ pub struct ChurnMonth {
 }
 
 /// How many people began and ceased to bring in recurring revenue in a month.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Customers {
     pub currency: Currency,
     pub month: Month,
     pub new: i64,
     pub lost: i64,
+}
+
+/// Counts them from what moved the recurring revenue, in the order of currency, person and day.
+#[derive(Default)]
+pub struct Count {
+    /// Who began and who ceased.
+    counted: BTreeMap<(Currency, Month), (i64, i64)>,
+    standing: Option<Standing>,
+}
+
+/// What one person brought in before a month, and so far at its end.
+struct Standing {
+    currency: Currency,
+    person: UserId,
+    month: Month,
+    before: i64,
+    after: i64,
+}
+
+impl Count {
+    pub fn moved(&mut self, currency: Currency, person: UserId, month: Month, delta_minor: i64) {
+        let before = match &mut self.standing {
+            Some(it) if (it.currency, it.person) == (currency, person) => {
+                if it.month == month {
+                    // Only its sign counts.
+                    it.after = it.after.saturating_add(delta_minor);
+                    return;
+                }
+                it.after
+            }
+            _ => 0,
+        };
+        self.note();
+        let after = before.saturating_add(delta_minor);
+        self.standing = Some(Standing { currency, person, month, before, after });
+    }
+
+    fn note(&mut self) {
+        let Some(Standing { currency, month, before, after, .. }) = self.standing.take() else { return };
+        let (new, lost) = self.counted.entry((currency, month)).or_default();
+        *new += i64::from(before <= 0 && after > 0);
+        *lost += i64::from(before > 0 && after <= 0);
+    }
+
+    /// By currency and month.
+    pub fn finish(mut self) -> Vec<Customers> {
+        self.note();
+        let all = self.counted.into_iter();
+        all.map(|((currency, month), (new, lost))| Customers { currency, month, new, lost }).collect()
+    }
 }
 
 /// Of what moved up to the last of `months`.
@@ -383,6 +434,7 @@ pub enum Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::clock::Time;
 
     #[test]
     fn an_invoice_ages_on_the_day_after_it_was_due() {
@@ -392,6 +444,41 @@ mod tests {
         assert_eq!(not_due, today);
         assert_eq!(to_30.to_string(), "2026-10-26");
         assert_eq!((to_60.to_string(), to_90.to_string()), ("2026-09-26".into(), "2026-08-27".into()));
+    }
+
+    #[test]
+    fn who_comes_and_goes_is_counted_by_what_stands_at_the_end_of_each_month() {
+        let month = |text: &str| text.parse::<Month>().unwrap();
+        let usd = Currency::parse("USD").unwrap();
+        let [ann, bob] = [1, 2].map(|n| UserId::new(Time::from_ms(n)));
+        let mut count = Count::default();
+        for (currency, person, of, delta) in [
+            // Comes, grows, and goes; comes back.
+            (Currency::EUR, ann, "2026-01", 10),
+            (Currency::EUR, ann, "2026-02", 5),
+            (Currency::EUR, ann, "2026-03", -15),
+            (Currency::EUR, ann, "2026-05", 10),
+            // Comes and goes within one month, and comes for good in that of ann's return.
+            (Currency::EUR, bob, "2026-01", 10),
+            (Currency::EUR, bob, "2026-01", -10),
+            (Currency::EUR, bob, "2026-05", 10),
+            // Another currency's customer is another.
+            (usd, bob, "2026-05", 10),
+        ] {
+            count.moved(currency, person, month(of), delta);
+        }
+
+        let of = |currency, at: &str, new, lost| Customers { currency, month: month(at), new, lost };
+        assert_eq!(
+            count.finish(),
+            [
+                of(Currency::EUR, "2026-01", 1, 0),
+                of(Currency::EUR, "2026-02", 0, 0),
+                of(Currency::EUR, "2026-03", 0, 1),
+                of(Currency::EUR, "2026-05", 2, 0),
+                of(usd, "2026-05", 1, 0),
+            ]
+        );
     }
 
     #[test]
