@@ -78,7 +78,6 @@ fn meanwhile(table: &mut Table, mb: u64, folder: &Path, token: &str) {
         std::thread::sleep(BETWEEN);
     }
     let beside_cp = load.stop();
-    drop(kept);
 
     // Only here: until then the writer's own cache has filled.
     let before_mb = server.memory_mb();
@@ -94,7 +93,7 @@ fn meanwhile(table: &mut Table, mb: u64, folder: &Path, token: &str) {
     }
     let during = load.stop();
     let most_mb = most_mb.stop();
-    fs::remove_dir_all(folder.join("backups")).expect("removed");
+    drop(kept);
     server.stop();
 
     let name = format!("writes at {WRITES_A_SECOND}/s, {mb} MB");
