@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use ashlar::platform::ids::UserId;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::load::{self, Answers};
 use super::unit::{self, Server};
@@ -52,51 +53,62 @@ fn transfers(table: &mut Table, folder: &Path, token: &str) {
         let (_, body) = ask(&server, "GET", &path, token, "", b"");
         assert!(body == bytes, "what came back is what was sent");
         drop(body);
+        let (seconds, bare) = Bare::write(&bytes);
+        written.push(mb / seconds);
+        // In turns, so that the disk, which still writes what was uploaded, is as much in the way of both.
         for _ in 0..READS {
             let start = Instant::now();
             assert!(take(&server, &path, token) > FILE);
             down.push(mb / start.elapsed().as_secs_f64());
+            let start = Instant::now();
+            assert_eq!(bare.read(), FILE);
+            read.push(mb / start.elapsed().as_secs_f64());
         }
-        let (write, from) = bare(&bytes);
-        written.push(mb / write);
-        read.extend(from.iter().map(|seconds| mb / seconds));
     }
     server.stop();
     table.compare("upload of 64 MiB by tus", "MB/s", &up, "through SQLite without HTTP", &written, Some(0.5));
     table.compare("download of 64 MiB", "MB/s", &down, "through SQLite without HTTP", &read, Some(0.5));
 }
 
-/// The same bytes in the same pieces, two in a transaction, written once and read often; in seconds.
-fn bare(bytes: &[u8]) -> (f64, Vec<f64>) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let connection = rusqlite::Connection::open(folder.path().join("bare.db")).expect("a database");
-    let set = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
-               PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 4096;
-               CREATE TABLE chunks (content_id BLOB NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL,
-                                    UNIQUE (content_id, number)) STRICT;";
-    connection.execute_batch(set).expect("set");
-    let start = Instant::now();
-    for (pair, two) in bytes.chunks(2 * CHUNK).enumerate() {
-        connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
-        for (n, chunk) in two.chunks(CHUNK).enumerate() {
-            let mut insert = connection.prepare_cached("INSERT INTO chunks VALUES (x'01', ?1, ?2)").expect("prepared");
-            insert.execute(((pair * 2 + n) as i64, chunk)).expect("written");
-        }
-        connection.execute_batch("COMMIT").expect("committed");
-    }
-    let written = start.elapsed().as_secs_f64();
-    let read = || {
+/// The same bytes in the same pieces, in SQLite alone.
+struct Bare {
+    connection: rusqlite::Connection,
+    _folder: TempDir,
+}
+
+impl Bare {
+    /// Two pieces in a transaction; with the seconds it took.
+    fn write(bytes: &[u8]) -> (f64, Bare) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let connection = rusqlite::Connection::open(folder.path().join("bare.db")).expect("a database");
+        let set = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+                   PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 4096;
+                   CREATE TABLE chunks (content_id BLOB NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL,
+                                        UNIQUE (content_id, number)) STRICT;";
+        connection.execute_batch(set).expect("set");
         let start = Instant::now();
+        for (pair, two) in bytes.chunks(2 * CHUNK).enumerate() {
+            connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
+            for (n, chunk) in two.chunks(CHUNK).enumerate() {
+                let mut insert =
+                    connection.prepare_cached("INSERT INTO chunks VALUES (x'01', ?1, ?2)").expect("prepared");
+                insert.execute(((pair * 2 + n) as i64, chunk)).expect("written");
+            }
+            connection.execute_batch("COMMIT").expect("committed");
+        }
+        (start.elapsed().as_secs_f64(), Bare { connection, _folder: folder })
+    }
+
+    /// How many bytes there were.
+    fn read(&self) -> usize {
         let mut found = 0;
-        for number in 0..bytes.len().div_ceil(CHUNK) as i64 {
+        for number in 0..FILE.div_ceil(CHUNK) as i64 {
             let sql = "SELECT bytes FROM chunks WHERE content_id = x'01' AND number = ?1";
-            let mut select = connection.prepare_cached(sql).expect("prepared");
+            let mut select = self.connection.prepare_cached(sql).expect("prepared");
             found += select.query_row([number], |row| row.get::<_, Vec<u8>>(0)).expect("read").len();
         }
-        assert_eq!(found, bytes.len());
-        start.elapsed().as_secs_f64()
-    };
-    (written, (0..READS).map(|_| read()).collect())
+        found
+    }
 }
 
 /// Memory while fifty upload at once.
