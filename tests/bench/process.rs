@@ -20,6 +20,18 @@ pub fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
 }
 
+/// The same of those of its threads whose names begin so.
+pub fn cpu_of_threads(pid: u32, name: &str) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    let of = |thread: std::path::PathBuf| {
+        // A thread may end meanwhile.
+        let is_named = std::fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.starts_with(name));
+        let figures = std::fs::read_to_string(thread.join("schedstat")).ok().filter(|_| is_named)?;
+        figures.split(' ').next().expect("a figure").parse().ok().map(Duration::from_nanos)
+    };
+    threads.filter_map(|thread| of(thread.expect("a thread").path())).sum()
+}
+
 /// What a command needed from its start to its end.
 pub struct Cost {
     pub ms: f64,

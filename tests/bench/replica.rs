@@ -80,12 +80,14 @@ fn steady(table: &mut Table, litestream: Option<&Path>) {
         Steady::start(server, &unit.token, WRITES_A_SECOND).stop_after(PHASE / 3);
     }
     let mut used: [Vec<f64>; 4] = Default::default();
+    let mut in_threads = Vec::new();
     let mut lags: [Vec<f64>; 3] = Default::default();
-    for _ in 0..FEW_ROUNDS {
+    for _ in 0..ROUNDS {
         for (i, (unit, server)) in units.iter().zip(&servers).enumerate().take(sides) {
             let sidecar = sidecar.as_ref().filter(|_| i == 2);
             let cpu = || [Some(server.pid()), sidecar.map(Sidecar::pid)].map(|pid| pid.map(process::cpu));
-            let (before, start, watch) = (cpu(), Instant::now(), Watch::start(unit));
+            let threads = || process::cpu_of_threads(server.pid(), "replica");
+            let (before, threads_before, start, watch) = (cpu(), threads(), Instant::now(), Watch::start(unit));
             let load = Steady::start(server, &unit.token, WRITES_A_SECOND);
             let first = load.first;
             let answers = load.stop_after(PHASE);
@@ -96,6 +98,9 @@ fn steady(table: &mut Table, litestream: Option<&Path>) {
             let after = cpu();
             used[i].extend(percent(after[0], before[0]));
             used[3].extend(percent(after[1], before[1]));
+            if i == 1 {
+                in_threads.extend(percent(Some(threads()), Some(threads_before)));
+            }
             if i > 0 {
                 lags[i].extend(lags_ms(unit, first, &answers, &watch.stop()));
             }
@@ -107,6 +112,7 @@ fn steady(table: &mut Table, litestream: Option<&Path>) {
     let more = |i: usize| used[i].iter().zip(&used[0]).map(|(with, without)| with - without).collect::<Vec<f64>>();
     table.row(&format!("{name}: the server's CPU without a replica"), Spread::of(&used[0]), "%", None);
     table.goal(&format!("{name}: more CPU for the replica"), &more(1), "%", 2.0);
+    table.row(&format!("{name}: CPU of the replica's own threads"), Spread::of(&in_threads), "%", None);
     table.row(&format!("{name}: more memory for the replica"), Spread::one(memory[1] - memory[0]), "MB", None);
     lag(table, &format!("{name}: lag of the replica"), &mut lags[1], Some(1200.0));
     if let Some(sidecar) = sidecar {
