@@ -25,6 +25,7 @@ pub mod outgoing;
 pub mod replica;
 pub mod scratch;
 pub mod secret;
+pub mod signed;
 pub mod telemetry;
 pub mod text;
 pub mod threads;
