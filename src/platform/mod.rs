@@ -22,6 +22,7 @@ pub mod module;
 pub mod money;
 pub mod objects;
 pub mod outgoing;
+pub mod pace;
 pub mod replica;
 pub mod scratch;
 pub mod secret;

@@ -12,9 +12,9 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fatal::Fatal;
-use super::pace::paced;
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
+use crate::platform::pace::paced;
 
 /// Told after each piece how many bytes of how many are copied; an error ends the copying.
 pub type Watch<'w> = &'w dyn Fn(u64, u64) -> Result<()>;
@@ -102,7 +102,8 @@ fn in_pieces(source: &Connection, target: &mut Connection, held: &File, watch: W
     let page_bytes: u32 = snapshot.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(|e| failed(doing, e))?;
     let backup = Backup::new(&snapshot, target).map_err(|e| failed(doing, e))?;
     let bytes = |pages: c_int| u64::try_from(pages).unwrap_or(0) * u64::from(page_bytes);
-    paced(held, |pages| {
+    paced(held, |piece| {
+        let pages = c_int::try_from(piece / u64::from(page_bytes)).unwrap_or(c_int::MAX);
         let progress = backup.progress();
         // Only once SQLite has begun: what it finds in the file at first must be a database, or nothing.
         if progress.pagecount > 0 {

@@ -12,7 +12,6 @@ mod fatal;
 mod folder;
 mod health;
 mod migrate;
-mod pace;
 mod readers;
 mod replace;
 mod schema;

@@ -11,6 +11,7 @@ use super::txid::{LtxFile, LtxName};
 use crate::platform::clock::Time;
 use crate::platform::error::{Error, Result};
 use crate::platform::files;
+use crate::platform::pace::PacedFile;
 
 const LOCK: &str = "ashlar.lock";
 const BUFFER: usize = 256 * 1024;
@@ -71,7 +72,8 @@ impl Place for Folder {
         make_folder(&self.level(name.level))?;
         let unfinished = files::unfinished(&target);
         let file = File::create(&unfinished)?;
-        Ok(Box::new(New { file: Some(BufWriter::with_capacity(BUFFER, file)), unfinished, target, timestamp }))
+        let file = BufWriter::with_capacity(BUFFER, PacedFile::new(file));
+        Ok(Box::new(New { file: Some(file), unfinished, target, timestamp }))
     }
 
     fn remove(&self, names: &[LtxName]) -> io::Result<()> {
@@ -153,7 +155,7 @@ impl Held for Taken {
 
 /// A file that does not bear its name yet.
 struct New {
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<PacedFile>>,
     unfinished: PathBuf,
     target: PathBuf,
     timestamp: Time,
@@ -175,7 +177,7 @@ impl Write for New {
 impl Upload for New {
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         let Some(file) = self.file.take() else { return Err(ErrorKind::BrokenPipe.into()) };
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?.into_inner();
         // A restore by time goes by it, so it must be there as soon as the name is.
         let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(self.timestamp.as_ms().unsigned_abs());
         file.set_times(FileTimes::new().set_modified(modified))?;
