@@ -166,6 +166,12 @@ fn tell_losses(losses: &Losses) {
     if losses.joined > 0 {
         eprintln!("will be gone: {} who joined since then", people(losses.joined));
     }
+    if losses.unknown > 0 {
+        eprintln!(
+            "will be back: {} whom this unit does not know; it was restored to before they joined",
+            people(losses.unknown)
+        );
+    }
     tell_back("will be back, although their account was closed since then", &losses.closed);
     tell_back("will be allowed more again, although disabled or given a lesser role since then", &losses.demoted);
 }

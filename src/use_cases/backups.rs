@@ -299,6 +299,11 @@ fn gauge(at: Time) {
 pub async fn keep(app: App) {
     // Not in the midst of a start; and where `every` is short, that is what counts.
     let mut wait = soonest(&[LOOK], [app.backups.settings.every, app.backups.settings.drill_every]);
+    let it = app.clone();
+    let cleaned = tokio::task::spawn_blocking(move || it.backups.clean_up(it.platform.database.folder())).await;
+    if let Err(error) = cleaned.map_err(|e| Error::internal("cleaning up", e)).flatten() {
+        tracing::warn!(%error, "what a killed process left of backups stays for now");
+    }
     loop {
         tokio::time::sleep(wait).await;
         let it = app.clone();
@@ -390,7 +395,10 @@ fn try_replica(app: &App) -> Result<()> {
 fn try_one(app: &App, turn: &Turn, file: &Path, name: &str) -> Result<()> {
     let total_bytes = std::fs::metadata(file).map_or(0, |found| found.len());
     turn.watch(Progress { step: Step::Proving, done_bytes: 0, total_bytes })?;
-    drill(app, Kind::Backup, name, |path| backup::unpack(file, &Identities::default(), path).map(drop))
+    drill(app, Kind::Backup, name, |path| {
+        backup::check_sha256(file, Path::new(name))?;
+        backup::unpack(file, &Identities::default(), path).map(drop)
+    })
 }
 
 /// Whether one should be restored for a trial: it has been long enough, or the last trial failed an hour ago.

@@ -5,10 +5,13 @@ use warp::reply::Response;
 use super::App;
 use super::people::{must_be_or_manage, must_manage};
 use crate::platform::auth::{Caller, Principal};
+use crate::platform::db::Snapshot;
 use crate::platform::error::Result;
 use crate::platform::http::{self, Request, answers};
 use crate::platform::ids::UserId;
 use crate::platform::{Platform, audit, db, jobs, mail};
+
+const CLOSED: &str = "person.closed";
 
 /// Erases a person. What accounting law wants kept stays, without the person; so does that something was done.
 ///
@@ -36,7 +39,13 @@ pub fn erase(app: &App, work: &db::UnitOfWork<'_>, id: UserId) -> Result<()> {
     http::erase(work, id)?;
     jobs::erase(work, id)?;
     mail::erase(work, id)?;
-    audit::record_person(work, "person.closed", id, None, None)
+    audit::record_person(work, CLOSED, id, None, None)
+}
+
+/// Whether the audit trail has it that an account was closed; that stays when what names the person is erased.
+pub(super) fn was_closed(snapshot: &Snapshot<'_>, id: UserId) -> Result<bool> {
+    let trail = audit::list(snapshot, Some(audit::SubjectId::from_uuid(id.uuid())), None, 100)?;
+    Ok(trail.iter().any(|entry| entry.action == CLOSED))
 }
 
 /// Closes a person's account and erases their data.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::App;
 use super::avatar;
+use super::close_account::was_closed;
 use crate::modules::profiles::DisplayName;
 use crate::platform::actor::Actor;
 use crate::platform::audit;
@@ -148,9 +149,8 @@ pub fn examine(app: &App, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
 
 /// What is left of someone who is no user. Only the audit trail tells a closed account from a lost user.
 fn orphan(snapshot: &Snapshot<'_>, person: UserId, what: &str, erase: Mend) -> Result<Finding> {
-    let trail = audit::list(snapshot, Some(audit::SubjectId::from_uuid(person.uuid())), None, 100)?;
     let problem = format!("there is a {what} of the user {person}, who does not exist");
-    Ok(match trail.iter().any(|entry| entry.action == "person.closed") {
+    Ok(match was_closed(snapshot, person)? {
         true => Finding {
             person: Some(person),
             problem,

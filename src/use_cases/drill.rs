@@ -9,7 +9,7 @@ use super::{App, doctor};
 use crate::platform::actor::Actor;
 use crate::platform::audit::{self, Change};
 use crate::platform::backup::{self, Drill, Kind, Scratch};
-use crate::platform::db::{self, Database, Folder, Role, Tuning};
+use crate::platform::db::{Database, Folder, Role, Tuning};
 use crate::platform::error::{Error, Result};
 
 /// Tries what `fetch` brings as a plain database file, and writes down what came of it; `name` says what it is.
@@ -52,7 +52,7 @@ fn try_restore(app: &App, name: &str, fetch: impl FnOnce(&Path) -> Result<()>) -
     let path = folder.database();
     fetch(&path)?;
     backup::must_have_room(&path, 0, name)?;
-    db::verify(&path, Path::new(name), database.schema())?;
+    backup::must_be_sound(&path, Path::new(name), database.schema())?;
     // What a restore does to it: migrations, and the end of all sessions.
     let tuning = Tuning { readers: 1, ..Tuning::default() };
     let trial = Database::open(&folder, database.schema().clone(), database.clock().clone(), Role::Server, tuning)?;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::App;
+use super::close_account::was_closed;
 use crate::modules::users::User;
 use crate::platform::actor::Actor;
 use crate::platform::audit::{self, Change};
@@ -51,6 +52,8 @@ pub enum Present {
 pub struct Losses {
     /// Who closed their account, or had it closed, and would be back.
     pub closed: Vec<Back>,
+    /// How many the present unit never knew: it was itself restored to before they joined. They would be back as well.
+    pub unknown: i64,
     /// Who was disabled or given a lesser role, and would be allowed more again.
     pub demoted: Vec<Back>,
     /// How many people joined, and would be gone.
@@ -121,7 +124,8 @@ fn compare(backup: &App, then: &Snapshot<'_>, present: &App, now: &Snapshot<'_>)
         let earlier = earlier?;
         losses.joined += skip_before(&mut later, earlier.id)?;
         match later.next_if(|user| user.as_ref().is_ok_and(|user| user.id == earlier.id)).transpose()? {
-            None => losses.closed.push(back(earlier)?),
+            None if was_closed(now, earlier.id)? => losses.closed.push(back(earlier)?),
+            None => losses.unknown += 1,
             Some(user) if may(&user) < may(&earlier) => losses.demoted.push(back(earlier)?),
             Some(_) => {}
         }

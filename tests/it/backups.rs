@@ -278,6 +278,12 @@ fn what_could_not_be_restored_is_refused_with_the_reason() {
     let altered = Connection::open(at("altered")).unwrap();
     altered.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM audit_entries").unwrap();
     drop(altered);
+    fs::copy(at("plain"), at("triggered")).unwrap();
+    let triggered = Connection::open(at("triggered")).unwrap();
+    triggered.execute_batch("CREATE TRIGGER t AFTER INSERT ON users BEGIN DELETE FROM mails; END").unwrap();
+    drop(triggered);
+    let elsewhere = at("restored");
+    fs::create_dir(&elsewhere).unwrap();
     for (name, args, why) in [
         ("missing", &[][..], "does not exist"),
         ("empty", &[], "is empty"),
@@ -285,6 +291,8 @@ fn what_could_not_be_restored_is_refused_with_the_reason() {
         ("header", &[], ""),
         ("foreign", &[], "another program"),
         ("altered", &[], "`audit_entries` has"),
+        ("triggered", &[], "the trigger `t` belongs to no module"),
+        ("plain.flipped", &[], "is not what was made: its SHA-256 is"),
         ("age", &[], "name the file with its identity with --identity FILE"),
         ("age", &["--identity", text(&other)], "encrypted for someone else"),
         ("age", &["--identity", text(&at("random"))], "holds no identity in line 1"),
@@ -293,11 +301,17 @@ fn what_could_not_be_restored_is_refused_with_the_reason() {
         ("both.cut", &opening, "cut off"),
         ("bomb", &[], "holds more than"),
     ] {
-        let output = verify(unit.path(), &at(name), args);
-        assert_eq!(output.status.code(), Some(1), "{name}");
-        assert!(stderr(&output).contains(why), "{name}: {}", stderr(&output));
+        let file = at(name);
+        let restored = ashlar(&elsewhere, &[&["restore", "--yes", "--from", text(&file)], args].concat());
+        for output in [verify(unit.path(), &file, args), restored] {
+            assert_eq!(output.status.code(), Some(1), "{name}");
+            assert!(stderr(&output).contains(why), "{name}: {}", stderr(&output));
+        }
+        assert!(!elsewhere.join("ashlar.db").exists(), "{name}");
     }
     assert!(names(&unit.path().join("backups")).is_empty(), "something unpacked was left");
+    let left = names(&elsewhere);
+    assert!(left.iter().all(|name| name == "ashlar.lock"), "{left:?}");
 }
 
 /// A database that goes on with zeros far beyond what its header says, compressed to little.
@@ -484,15 +498,20 @@ async fn a_backup_that_can_not_be_restored_fails_its_drill() {
     let made = back_up(&app.folder, &[]);
     let path = PathBuf::from(made["path"].as_str().unwrap());
     let bytes = fs::read(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-
-    let failed = until("a drill", async || {
-        let listed = app.ask("GET /api/backups", &owner, Value::Null).await.body;
-        listed["last_drill"]["failure"].as_str().map(str::to_owned)
-    })
-    .await;
-
-    assert!(failed.contains("is cut off"), "{failed}");
+    // A byte of a name, which only the SHA-256 tells; and half of it.
+    let email = b"owner@example.org";
+    let at = bytes.windows(email.len()).position(|window| window == email).unwrap();
+    let mut altered = bytes.clone();
+    altered[at] = b'0';
+    for (damaged, why) in [(&altered[..], "is not what was made"), (&bytes[..bytes.len() / 2], "is cut off")] {
+        fs::write(&path, damaged).unwrap();
+        until("a drill", async || {
+            let listed = app.ask("GET /api/backups", &owner, Value::Null).await.body;
+            listed["last_drill"]["failure"].as_str().filter(|failure| failure.contains(why)).map(str::to_owned)
+        })
+        .await;
+        fs::remove_file(format!("{}.sha256", path.display())).ok();
+    }
     assert!(actions(&app, &owner).await.contains(&"drill.failed".to_owned()));
     let figures = app.ask("GET /metrics", &owner, Value::Null).await.text;
     assert!(figures.contains("ashlar_drill_failures_total{kind=\"backup\"} "), "{figures}");

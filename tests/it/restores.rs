@@ -33,6 +33,8 @@ fn what_a_restore_loses_and_brings_back_is_said_before_and_recorded() {
         raw.execute(&format!("DELETE FROM {table} WHERE user_id = ?1"), [&ben]).unwrap();
     }
     raw.execute("DELETE FROM users WHERE id = ?1", [&ben]).unwrap();
+    let closed = "INSERT INTO audit_entries (id, at, via, action, subject) VALUES (?1, 1, 'api', 'person.closed', ?2)";
+    raw.execute(closed, ([0xff_u8; 16], &ben)).unwrap();
     drop(raw);
 
     let output = ashlar(unit.path(), &["restore", "--json", "--from", file.to_str().unwrap()]);
@@ -41,7 +43,7 @@ fn what_a_restore_loses_and_brings_back_is_said_before_and_recorded() {
     assert!(output.status.success(), "{said}");
     for line in [
         "3 people, last changed 20",
-        "will be lost: 2 changes since then",
+        "will be lost: 3 changes since then",
         "will be gone: 1 person who joined since then",
         "will be back, although their account was closed since then:\n  ben@example.org  Ann Lee\n",
         "will be allowed more again, although disabled or given a lesser role since then:\n  cay@example.org  Ann Lee\n",
@@ -61,7 +63,7 @@ fn what_a_restore_loses_and_brings_back_is_said_before_and_recorded() {
     let text = |id: &[u8]| uuid::Uuid::from_slice(id).unwrap().to_string();
     assert_eq!(recorded["closed_since"], json!([text(&ben)]));
     assert_eq!(recorded["demoted_since"], json!([text(&cay)]));
-    assert_eq!((&recorded["changes_lost"], &recorded["joined_since"]), (&json!(2), &json!(1)));
+    assert_eq!((&recorded["changes_lost"], &recorded["joined_since"]), (&json!(3), &json!(1)));
     assert!(!recorded.to_string().contains("example.org"), "what names a person must not outlive them: {recorded}");
 }
 
@@ -114,6 +116,9 @@ fn a_folder_means_its_newest_backup_and_what_was_replaced_can_be_brought_back() 
     let replaced = fs::read_dir(unit.path().join("replaced")).unwrap().next().unwrap().unwrap().path();
     let back = restore(unit.path(), &replaced);
     assert!(back.status.success(), "{}", stderr(&back));
+    // Nobody closed an account.
+    let said = stderr(&back);
+    assert!(said.contains("will be back: 1 person whom this unit does not know") && !said.contains("closed"), "{said}");
     assert_eq!(people(unit.path()), set(&["ann@example.org", "ben@example.org", "cay@example.org"]));
 }
 

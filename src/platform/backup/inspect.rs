@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::pack::{read_sha256, sha256, sha256_path};
+use super::check::{Checked, check, check_sha256};
 use super::unpack::{Identities, Wrapping, has_companions, must_be_whole, unpack, wrapping_of};
 use super::{Count, Outside, Scratch, must_have_room};
 use crate::platform::clock::{Clock, Time};
@@ -43,7 +43,7 @@ pub struct Contents {
 /// If it could not be restored, with the reason.
 pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Path, count: Count) -> Result<Contents> {
     let around = wrapping_of(file)?;
-    let sha256_matches = check_sha256(file)?;
+    let sha256_matches = check_sha256(file, file)?.then_some(true);
     let bytes = fs::metadata(file).map_err(|e| Error::internal(&format!("reading {}", file.display()), e))?.len();
     // A plain file that is complete by itself can be read where it is.
     let in_place = around == Wrapping::default() && !has_companions(file);
@@ -62,12 +62,8 @@ pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Pat
     };
     let plain = scratch.as_ref().map_or_else(|| file.to_owned(), |scratch| scratch.path().join("plain.db"));
     db::must_be_ours(&plain, file)?;
-    let pending = db::verify(&plain, file, schema)?;
-    let rows = db::rows_of(&plain)?;
-    let stamp = db::stamp_of(&plain)?;
-    if let Some(stamp) = &stamp {
-        must_agree(file, &stamp.rows, &rows)?;
-    }
+    let Checked { pending, stamp, rows } = check(&plain, file, schema)?;
+    let rows = rows.map_or_else(|| db::rows_of(&plain), Ok)?;
     let counted = match pending.is_empty() {
         true => Some(db::read_file(&plain, schema, &Clock::system(), "inspect", count)?),
         false => None,
@@ -90,28 +86,4 @@ pub fn inspect(file: &Path, identities: &Identities, schema: &Schema, room: &Pat
         outside,
         rows,
     })
-}
-
-fn check_sha256(file: &Path) -> Result<Option<bool>> {
-    let Some(wanted) = read_sha256(file)? else { return Ok(None) };
-    let found = sha256(file, &|_, _| Ok(()))?;
-    if found == wanted {
-        return Ok(Some(true));
-    }
-    Err(Error::Internal(format!(
-        "{} is not what was made: its SHA-256 is {found}, but {} says {wanted}; it is damaged, or one of the two was \
-         replaced",
-        file.display(),
-        sha256_path(file).display()
-    )))
-}
-
-fn must_agree(file: &Path, said: &BTreeMap<String, i64>, found: &BTreeMap<String, i64>) -> Result<()> {
-    let differs = said.iter().find(|(table, rows)| found.get(*table) != Some(*rows));
-    let Some((table, rows)) = differs else { return Ok(()) };
-    let found = found.get(table).copied().unwrap_or_default();
-    Err(Error::Internal(format!(
-        "{} says that `{table}` has {rows} rows, but there are {found}: it was changed after it was made",
-        file.display()
-    )))
 }

@@ -82,6 +82,12 @@ impl Keeper {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Removes what killed processes left of backups of `unit`.
+    pub fn clean_up(&self, unit: &Folder) -> Result<()> {
+        super::room(unit)?;
+        super::remove_left_over(&self.settings.folder_of(unit)?)
+    }
+
     /// The backups of `unit`, newest first.
     pub fn list(&self, unit: &Folder) -> Result<Vec<Kept>> {
         let folder = self.settings.folder_of(unit)?;

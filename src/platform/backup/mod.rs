@@ -2,6 +2,7 @@
 //!
 //! Owns `drills`.
 
+mod check;
 mod drills;
 mod inspect;
 mod keeper;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use super::scratch::Scratch;
+pub use check::{check_sha256, must_be_sound};
 pub use drills::{Drill, Kind, last_drill, last_proof, proofs, record_drill};
 pub use inspect::{Contents, inspect};
 pub use keeper::{Failure, Keeper, Kept, Turn};

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::check::check;
 use super::source::{Source, Told};
 use crate::platform::db::{self, Folder, Schema};
 use crate::platform::error::{Error, Result};
@@ -59,7 +60,8 @@ impl Staging {
         self.folder.path().join("upload")
     }
 
-    /// Fetches the database from `source` and checks it: ours, whole, not newer than this program.
+    /// Fetches the database from `source` and checks it, as `verify` does: ours, whole, as it was made, not newer than this
+    /// program.
     ///
     /// # Errors
     /// If it is none of these; nothing of `unit` has been changed then.
@@ -72,7 +74,7 @@ impl Staging {
         }
         let copy = self.folder.database();
         let state = source.fetch(&copy, progress)?;
-        let pending = db::verify(&copy, Path::new(&source.shown()), schema)?.len();
+        let pending = check(&copy, Path::new(&source.shown()), schema)?.pending.len();
         Ok(Staged { staging: self, pending, state })
     }
 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::check::check_sha256;
 use super::shelf::shelf;
-use super::unpack::{Identities, Wrapping, unpack, wrapping_of};
+use super::unpack::{Identities, Wrapping, has_companions, must_be_whole, unpack, wrapping_of};
 use crate::platform::bytes::Bytes;
 use crate::platform::clock::Time;
 use crate::platform::db;
@@ -105,17 +106,21 @@ impl Source {
 }
 
 fn fetch_file(path: &Path, shown: &Path, identities: &[PathBuf], target: &Path, progress: Told<'_>) -> Result<()> {
-    if wrapping_of(path).is_ok_and(|wrapping| wrapping != Wrapping::default()) {
-        // An upload has a name that whoever sent it does not know.
-        let named = |e: Error| match e {
-            Error::Internal(text) => {
-                Error::Internal(text.replace(&path.display().to_string(), &shown.display().to_string()))
-            }
-            other => other,
-        };
+    // An upload has a name that whoever sent it does not know.
+    let named = |e: Error| match e {
+        Error::Internal(text) => {
+            Error::Internal(text.replace(&path.display().to_string(), &shown.display().to_string()))
+        }
+        other => other,
+    };
+    let is_wrapped = wrapping_of(path).map_err(named)? != Wrapping::default();
+    if !is_wrapped {
+        db::must_be_ours(path, shown)?;
+    }
+    check_sha256(path, shown)?;
+    if is_wrapped {
         return unpack(path, &Identities::read(identities)?, target).map(drop).map_err(named);
     }
-    db::must_be_ours(path, shown)?;
     if let Some(identity) = identities.first() {
         return Err(Error::Internal(format!(
             "{} is not encrypted; leave --identity {} out",
@@ -123,13 +128,17 @@ fn fetch_file(path: &Path, shown: &Path, identities: &[PathBuf], target: &Path, 
             identity.display()
         )));
     }
+    let has_companions = has_companions(path);
+    if !has_companions {
+        must_be_whole(path).map_err(named)?;
+    }
     if path.parent() == target.parent() {
         // An upload is ours already; a second copy of it would take room and time.
         return std::fs::rename(path, target).map_err(|e| failed(shown, e));
     }
     let bytes = std::fs::metadata(path).map_err(|e| failed(shown, e))?.len();
     must_have_room(target, bytes, &shown.display().to_string())?;
-    if ["-wal", "-journal"].iter().any(|suffix| with_suffix(path, suffix).exists()) {
+    if has_companions {
         // Part of it stands beside it; SQLite puts both together.
         return db::copy_file(path, target).map(drop);
     }
@@ -171,8 +180,4 @@ fn copy(from: &Path, to: &Path, shown: &Path, progress: Told<'_>) -> Result<()> 
 
 fn failed(shown: &Path, error: io::Error) -> Error {
     Error::internal(&format!("copying {}", shown.display()), error)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    PathBuf::from(format!("{}{suffix}", path.display()))
 }

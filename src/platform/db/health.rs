@@ -103,7 +103,7 @@ fn named(file: &dyn std::fmt::Display, what: &str) -> Error {
     Error::Internal(format!("{file} {what}; name a file that `ashlar backup` made"))
 }
 
-/// Refuses a database that is up to date in which a table is missing or belongs to nobody.
+/// Refuses a database that is up to date in which a table is missing, or a table or a trigger belongs to nobody.
 pub(super) fn must_be_owned(connection: &Connection, schema: &Schema) -> Result<()> {
     if !migrate::pending(connection, schema)?.is_empty() {
         return Ok(());

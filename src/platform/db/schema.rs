@@ -79,9 +79,13 @@ pub enum State {
 }
 
 impl Difference {
-    /// Whether a table is missing, or belongs to nobody.
+    /// Whether a table is missing or belongs to nobody, or a trigger does, which writes as if it were a module.
     pub fn is_of_ownership(&self) -> bool {
-        self.kind == "table" && self.state != State::Changed
+        match &*self.kind {
+            "table" => self.state != State::Changed,
+            "trigger" => self.state == State::Unknown,
+            _ => false,
+        }
     }
 }
 

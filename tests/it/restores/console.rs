@@ -232,7 +232,7 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason_and_the_service_st
     flipped[5 * 4096..6 * 4096].iter_mut().for_each(|byte| *byte ^= 0x55);
     let newer = "INSERT INTO migrations_users (version, name, applied_on, checksum) VALUES (9, 'x', '2030', '1')";
     let files: [(&str, Vec<u8>, &str); 9] = [
-        ("empty.db", Vec::new(), "too short"),
+        ("empty.db", Vec::new(), "is empty"),
         ("short.db", bytes[..50].to_vec(), "too short"),
         (
             "random.db",
@@ -280,7 +280,11 @@ async fn an_older_schema_and_another_unit_are_called_that_and_restored() {
     let older = console.app.folder.join("backups/older.db");
     fs::copy(console.backup(), &older).unwrap();
     let raw = Connection::open(&older).unwrap();
-    raw.execute_batch("DROP TABLE drills; DROP TABLE migrations_backup; PRAGMA user_version = 5").unwrap();
+    raw.execute_batch(
+        "DROP TABLE drills; DROP TABLE migrations_backup; PRAGMA user_version = 5;
+         DELETE FROM copy_tables WHERE name IN ('drills', 'migrations_backup')",
+    )
+    .unwrap();
     drop(raw);
     let chosen = console.post("/restore", &[("backup", "backups/older.db")]).await;
     let page = console.get(&chosen.location).await;
