@@ -1,9 +1,11 @@
 //! Mail, sent to a real SMTP server (`tests/it/smtp/server.py`), or kept.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -329,7 +331,7 @@ async fn a_mail_server_that_is_not_there_or_says_nothing_holds_nobody_up() {
     };
     let said = [
         (nobody, "refused", Duration::from_secs(5)),
-        (silent.local_addr().unwrap().port(), "no answer within 10 s", Duration::from_secs(14)),
+        (silent.local_addr().unwrap().port(), "no answer in time", Duration::from_secs(14)),
     ];
     for (port, said, within) in said {
         let (_folder, mut app) = start(&format!("smtp://127.0.0.1:{port}")).await;
@@ -342,6 +344,47 @@ async fn a_mail_server_that_is_not_there_or_says_nothing_holds_nobody_up() {
         app.stop();
         assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
     }
+}
+
+/// Many look into a mail before they answer; who gives up meanwhile has it sent twice.
+#[tokio::test]
+async fn a_mail_server_may_take_its_time_with_what_it_was_handed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = taken.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            slow_smtp(stream, &counted).ok();
+        }
+    });
+    let (_folder, app) = start(&format!("smtp://{address}")).await;
+    let (_, owner) = app.person("owner@example.org", "owner");
+    app.sign_up("ann@example.org").await;
+
+    app.mail(&owner, is_in("sent")).await;
+
+    assert_eq!(taken.load(Ordering::Relaxed), 1);
+}
+
+/// Takes mail, and answers so twelve seconds later.
+fn slow_smtp(mut stream: TcpStream, taken: &AtomicUsize) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    stream.write_all(b"220 slow\r\n")?;
+    while let Some(line) = lines.next().transpose()? {
+        match &line[..line.len().min(4)] {
+            "DATA" => {
+                stream.write_all(b"354 go on\r\n")?;
+                lines.by_ref().map_while(Result::ok).find(|line| line == ".");
+                taken.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_secs(12));
+                stream.write_all(b"250 taken\r\n")?;
+            }
+            "QUIT" => return Ok(()),
+            _ => stream.write_all(b"250 yes\r\n")?,
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -289,3 +289,40 @@ async fn where_a_kind_runs_changes_without_a_restart_and_loses_no_job() {
     let done = jobs.as_array().unwrap().iter().filter(|job| job["state"] == "done" && job["attempt"] == 1);
     assert_eq!(done.count(), 46, "each ran once: {jobs}");
 }
+
+#[tokio::test]
+async fn a_deleted_videos_work_stops_and_the_next_has_its_turn() {
+    let Some(shop) = Shop::open().await else { return };
+    let deleted = shop.upload().await;
+    let worker = shop.worker("one").await;
+    shop.midway().await;
+
+    let gone = shop.app.ask(&format!("DELETE /api/media/{deleted}"), &shop.owner, Value::Null).await;
+
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    let jobs = shop.app.ask("GET /api/jobs?kind=media.video", &shop.owner, Value::Null).await;
+    assert_eq!(jobs.body["items"], json!([]));
+    let next = shop.upload().await;
+    shop.done(&next).await;
+    drop(worker);
+}
+
+#[test]
+fn a_worker_at_the_wrong_address_asks_seldom() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let _worker = Worker::with_token(&"A".repeat(43), &format!("http://{}", listener.local_addr().unwrap()));
+    listener.set_nonblocking(true).unwrap();
+    let (start, mut asked) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(4) {
+        let Ok((mut stream, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        asked += 1;
+        stream.set_nonblocking(false).unwrap();
+        std::io::Read::read(&mut stream, &mut [0; 4096]).ok();
+        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        std::io::Write::write_all(&mut stream, answer).ok();
+    }
+    assert!((1..=8).contains(&asked), "{asked}");
+}

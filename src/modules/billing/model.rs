@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::calendar;
-use super::catalogue::{TaxRateId, country};
+use super::catalogue::{TaxRateId, country, is_vat_prefix};
 use super::invoices::document::{Address, BankAccount, Party};
 use super::languages::Language;
 use crate::platform::clock::Time;
@@ -299,9 +299,7 @@ fn put(typed: Option<String>, kept: &mut Option<String>, parse: impl FnOnce(&str
 fn tax_id(typed: &str) -> Result<String> {
     let id: String =
         typed.chars().filter(|c| !c.is_whitespace() && !".-".contains(*c)).collect::<String>().to_uppercase();
-    let ok = (4..=15).contains(&id.len())
-        && id.chars().all(|c| c.is_ascii_alphanumeric())
-        && id.chars().take(2).all(|c| c.is_ascii_alphabetic());
+    let ok = (4..=15).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric()) && is_vat_prefix(&id[..2]);
     if ok { Ok(id) } else { Err(Error::invalid("tax_id", "with its country's prefix: DE123456789")) }
 }
 
@@ -331,6 +329,19 @@ mod tests {
         assert_eq!(iban("iban", "de89 3704 0044 0532 0130 00").unwrap(), "DE89370400440532013000");
         for wrong in ["DE88370400440532013000", "DE89", "", "DE89 3704 0044 0532 0130 0ä"] {
             assert!(iban("iban", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tax_id_and_a_country_are_of_a_country_that_there_is() {
+        assert_eq!(tax_id("de 123.456-789").unwrap(), "DE123456789");
+        assert_eq!(tax_id("EL123456789").unwrap(), "EL123456789");
+        for wrong in ["zzgarbage", "XX123", "DE1", "1DE23", ""] {
+            assert!(tax_id(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(country("country", " gr ").unwrap(), "GR");
+        for wrong in ["XX", "UK", "EL", "DEU", "D", "é"] {
+            assert!(country("country", wrong).is_err(), "{wrong}");
         }
     }
 }

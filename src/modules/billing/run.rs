@@ -74,7 +74,7 @@ impl Billing {
         let (steps, failed) =
             each_due(database, &mut writes, "billing_run", &count, read, |work, id| Billing.step(work, id))?;
         ran = Ran { steps, failed, ..ran };
-        let read = |limit: u32, snapshot: &Snapshot<'_>| self.due_dunnings(snapshot, limit);
+        let read = |limit: u32, snapshot: &Snapshot<'_>| self.due_dunnings(snapshot, until, limit);
         let count = |dunned| go_on(&Ran { dunned, ..ran });
         let (dunned, failed) = each_due(database, &mut writes, "billing_dun", &count, read, |work, id| {
             Billing.dun(work, id).map(|()| true)

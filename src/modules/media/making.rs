@@ -62,12 +62,18 @@ pub(super) fn progress_of(snapshot: &Snapshot<'_>, item: &Item) -> Result<Option
     jobs::progress_of(snapshot, kind, &item.id.to_string())
 }
 
+/// Nobody wants it any more: whatever works on it stops.
+pub(super) fn withdraw(work: &UnitOfWork<'_>, item: ItemId) -> Result<()> {
+    WORKS.iter().try_for_each(|one| jobs::withdraw(work, one.kind, &item.to_string()))
+}
+
 pub(super) fn kinds(media: &Media, is_outside: bool) -> Vec<Kind> {
     let [picture, video] = WORKS;
     let (one, two) = (*media, *media);
     vec![
         Kind::portable(picture, Making::<Picture>::of(media, is_outside, |it| it.item))
-            .slots(2)
+            // One after the other: each may hold as much memory as its limit says.
+            .slots(1)
             .attempts(4)
             .on_death(move |work, Picture { item }, why| one.gave_up(work, &item, why, is_outside)),
         Kind::portable(video, Making::<Video>::of(media, is_outside, |it| it.item))

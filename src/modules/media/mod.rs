@@ -293,6 +293,7 @@ impl Media {
         tables.discard_content(item.content.id)?;
         tables.delete_upload(item.id)?;
         tables.delete(item.id)?;
+        making::withdraw(work, item.id)?;
         work.raise(SIGNAL);
         sweep_soon(work)
     }

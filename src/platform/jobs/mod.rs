@@ -175,6 +175,13 @@ pub fn export(snapshot: &Snapshot<'_>, person: UserId) -> Result<Vec<Job>> {
     snapshot.tables(Owner(())).list_about(person)
 }
 
+/// Takes away the job of this kind and key that has not ended, if there is one: what it was for is gone. What runs is told to
+/// stop, and has nothing to record its result on.
+pub fn withdraw(work: &UnitOfWork<'_>, kind: &str, unique_key: &str) -> Result<()> {
+    let tables = work.tables(Owner(()));
+    tables.find_open(kind, unique_key)?.map_or(Ok(()), |id| tables.delete_open(id))
+}
+
 /// Takes all jobs about a person away; what runs has nothing to record its result on.
 pub fn erase(work: &UnitOfWork<'_>, person: UserId) -> Result<usize> {
     work.tables(Owner(())).delete_about(person)

@@ -38,6 +38,7 @@ pub(super) trait JobRepository {
     /// The job of this kind and key that has not ended.
     fn find_open(&self, kind: &str, unique_key: &str) -> Result<Option<JobId>>;
     fn find_progress(&self, kind: &str, unique_key: &str) -> Result<Option<u8>>;
+    fn delete_open(&self, id: JobId) -> Result<()>;
     fn list(&self, state: Option<&str>, kind: Option<&str>, before: Option<JobId>, limit: u32) -> Result<Vec<Job>>;
 
     /// Makes those ready whose time has come, at most `limit`; returns how many.
@@ -512,6 +513,11 @@ impl JobRepository for Tables<'_, Owner> {
             [person],
             job,
         )
+    }
+
+    fn delete_open(&self, id: JobId) -> Result<()> {
+        self.execute(sql!("DELETE FROM job_failures WHERE job = ?1"), [id])?;
+        self.execute(sql!("DELETE FROM jobs WHERE id = ?1 AND ended_at IS NULL"), [id]).map(drop)
     }
 
     fn delete_about(&self, person: UserId) -> Result<usize> {

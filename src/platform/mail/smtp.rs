@@ -16,6 +16,10 @@ use super::settings::{Security, Smtp};
 
 /// Each step has so long, so that a server that says nothing holds up no stop of ours.
 const STEP: Duration = Duration::from_secs(10);
+/// For what is handed over, longer: it may look into it before it answers, and who gives up then has it sent twice.
+///
+/// Source: RFC 5321, section 4.5.3.2.6, which asks for more still; but a stop waits for it.
+const TAKING: Duration = Duration::from_secs(60);
 /// Once the mail is taken, a goodbye is not worth more.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Of what a server says, so much is kept.
@@ -71,6 +75,7 @@ impl Server {
         }
         go_on()?;
         connection.command(Data).map_err(|e| refused("announcing the mail", &e))?;
+        connection.set_timeout(Some(TAKING)).map_err(|e| Later(format!("handing the mail over: {e}")))?;
         connection.message(&letter.bytes).map_err(|e| refused("handing the mail over", &e))?;
         // It is taken: whatever comes now changes nothing.
         connection.set_timeout(Some(GOODBYE)).ok();
@@ -138,7 +143,7 @@ fn said(error: &SmtpError) -> String {
     let source = error.source();
     let io = source.and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
     let text = match (error.status(), source, io) {
-        (_, _, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)) => format!("no answer within {} s", STEP.as_secs()),
+        (_, _, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)) => "no answer in time".to_owned(),
         (Some(code), Some(text), _) => format!("{code} {text}"),
         (Some(code), None, _) => code.to_string(),
         (None, Some(cause), _) => cause.to_string(),

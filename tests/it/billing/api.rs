@@ -284,6 +284,7 @@ async fn what_is_written_wrong_is_refused_by_its_field() {
         (json!({ "name": "" }), "seller.name"),
         (json!({ "name": "A\nB" }), "seller.name"),
         (json!({ "address": { "country": "Germany" } }), "seller.address.country"),
+        (json!({ "address": { "country": "XX" } }), "seller.address.country"),
         (json!({ "address": { "town": "Berlin" } }), "seller.address.town"),
     ] {
         let mut seller = json!({ "name": "Ashlar Ltd", "address": {} });
@@ -633,6 +634,9 @@ async fn a_run_catches_up_to_a_day_that_has_passed_and_never_beyond_today() {
         serde_json::from_slice::<Value>(&output.stdout).unwrap()["steps"].as_u64().unwrap()
     };
 
+    // The first invoice is due on 15 January, and asked for again from then on.
+    let asked = run("2026-01-10");
+    assert_eq!(serde_json::from_slice::<Value>(&asked.stdout).unwrap()["dunned"], 0, "{asked:?}");
     assert_eq!(steps("2026-01-31"), 0);
     assert_eq!(steps("2026-03-01"), 2);
     assert_eq!(steps("2026-04-30"), 1);
@@ -643,6 +647,16 @@ async fn a_run_catches_up_to_a_day_that_has_passed_and_never_beyond_today() {
     assert_eq!(shop.run()["steps"], 2);
     let printed = ashlar_ok(&shop.app.folder, &["billing", "run"]);
     assert_eq!(printed.trim(), "billed 0 periods, recognised revenue of 0 lines");
+}
+
+#[tokio::test]
+async fn a_test_clock_may_run_ahead_of_the_machines() {
+    let shop = Shop::open().await;
+    shop.set_clock("2199-01-01").await;
+    shop.member(201, "POST /api/billing/subscriptions", json!({ "user_id": shop.ann, "plan": "team" })).await;
+    shop.set_clock("2199-03-10").await;
+
+    assert_eq!(shop.run()["steps"], 2);
 }
 
 #[tokio::test]

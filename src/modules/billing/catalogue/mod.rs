@@ -6,7 +6,7 @@ mod sqlite;
 
 pub use model::{
     MAX_SEATS, NewPrice, NewProduct, NewTaxRate, Price, PriceId, Product, ProductChange, ProductId, TaxRate, TaxRateId,
-    country,
+    country, is_country, is_vat_prefix,
 };
 pub(super) use repository::CatalogueRepository;
 

@@ -240,10 +240,20 @@ impl NewTaxRate {
 /// Two capital letters (ISO 3166-1 alpha-2), or that are made so.
 pub fn country(field: &str, code: &str) -> Result<String> {
     let code = code.trim().to_ascii_uppercase();
-    match code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()) {
-        true => Ok(code),
-        false => Err(Error::invalid(field, "two letters, as in ISO 3166: DE")),
+    match &*code {
+        known if is_country(known) => Ok(code),
+        "UK" => Err(Error::invalid(field, "the code of the United Kingdom is GB")),
+        _ => Err(Error::invalid(field, "the two letters of a country, as in ISO 3166: DE")),
     }
+}
+
+pub fn is_country(code: &str) -> bool {
+    code.len() == 2 && code.parse::<iso_country::Country>().is_ok()
+}
+
+/// Whether VAT identifiers begin so: with a country's code, or for Greece and Northern Ireland with one of their own.
+pub fn is_vat_prefix(code: &str) -> bool {
+    is_country(code) || matches!(code, "EL" | "XI")
 }
 
 impl TaxRate {

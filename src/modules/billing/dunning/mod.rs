@@ -24,6 +24,7 @@ use super::payments::Method;
 use super::repository::AccountRepository;
 use super::subscriptions::{Cancellation, State as SubscriptionState, When};
 use super::{Billing, Owner, calendar};
+use crate::platform::clock::Time;
 use crate::platform::db::{Snapshot, UnitOfWork};
 use crate::platform::error::Result;
 use crate::platform::jobs::{self, Failure, Kind, Order, Payload, Record, Run};
@@ -198,13 +199,13 @@ impl Billing {
         Ok(())
     }
 
-    /// Unpaid invoices of which something is due by now, each by its account's clock.
-    pub(super) fn due_dunnings(&self, snapshot: &Snapshot<'_>, limit: u32) -> Result<Vec<InvoiceId>> {
+    /// Unpaid invoices of which something is due by `until`, each by its account's clock.
+    pub(super) fn due_dunnings(&self, snapshot: &Snapshot<'_>, until: Time, limit: u32) -> Result<Vec<InvoiceId>> {
         let tables = snapshot.tables(Owner(()));
-        let mut due = tables.list_to_dun(snapshot.now(), limit)?;
+        let mut due = tables.list_to_dun(snapshot.now().min(until), limit)?;
         for user in tables.list_on_trial()? {
             let now = self.details(snapshot, user)?.now(snapshot.now());
-            due.extend(tables.list_to_dun_of(user, now, limit)?);
+            due.extend(tables.list_to_dun_of(user, now.min(until), limit)?);
         }
         Ok(due)
     }

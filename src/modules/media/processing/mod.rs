@@ -28,7 +28,9 @@ pub struct Limits {
     pub max_duration_ms: u64,
     /// How long the work on a video may take.
     pub max_seconds: u64,
-    /// For a picture, what its decoder may hold; for a video, the address space of `ffmpeg`.
+    /// What a picture may come to in memory: it is opened by the server itself, which must live on a small machine.
+    pub max_picture_bytes: u64,
+    /// The address space of `ffmpeg`.
     pub max_memory_bytes: u64,
     /// The video that is made.
     pub max_output_bytes: u64,
@@ -40,6 +42,8 @@ impl Default for Limits {
             max_pixels: 50_000_000,
             max_duration_ms: 30 * 60 * 1000,
             max_seconds: 60 * 60,
+            // A photo of all those pixels, and no more.
+            max_picture_bytes: 200 << 20,
             max_memory_bytes: 3 << 30,
             max_output_bytes: 2 << 30,
         }

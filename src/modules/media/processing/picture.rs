@@ -75,7 +75,7 @@ fn decode(limits: &Limits, input: &Path) -> Result<Decoded, Failure> {
         return Err(Failure::Never("it is no picture of a kind that is taken: JPEG, PNG, WebP or GIF".into()));
     };
     let mut allowed = image::Limits::no_limits();
-    allowed.max_alloc = Some(limits.max_memory_bytes);
+    allowed.max_alloc = Some(limits.max_picture_bytes);
     reader.limits(allowed.clone());
     let mut decoder = reader.into_decoder().map_err(words)?;
     let (width, height) = decoder.dimensions();
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn flipped_bytes_never_panic_nor_take_more_than_they_may() {
-        let limits = Limits { max_pixels: 1_000_000, max_memory_bytes: 64 << 20, ..Limits::default() };
+        let limits = Limits { max_pixels: 1_000_000, max_picture_bytes: 64 << 20, ..Limits::default() };
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
             let good = encoded(&photo(64, 48), format);
             for n in 0..120 {

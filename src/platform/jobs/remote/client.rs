@@ -120,7 +120,11 @@ impl Client {
                     while running.join_next().await.is_some() {}
                     return Err(Error::Internal(why));
                 }
-                Err(Refused::Later(why)) => {
+                Err(refused @ (Refused::Later(_) | Refused::Lost)) => {
+                    let why = match refused {
+                        Refused::Later(why) => why,
+                        _ => "what answers there gives no jobs: is it an Ashlar?".to_owned(),
+                    };
                     tracing::warn!(why, again_s = wait.as_secs_f64(), "the server gives no jobs");
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
@@ -128,8 +132,6 @@ impl Client {
                     }
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
-                // It speaks of one job only.
-                Err(Refused::Lost) => {}
             }
         }
         while running.join_next().await.is_some() {}

@@ -5,11 +5,10 @@ use rust_decimal::Decimal;
 use super::super::document::{Document, Kind, Party, Period, TaxCategory};
 use super::figures::{Group, Rate, amount, groups, price_of};
 use super::xml::clean;
+use crate::modules::billing::catalogue::{is_country, is_vat_prefix};
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::money::sum;
 
-/// Codes that VAT identifiers begin with beside those of ISO 3166: Greece and Northern Ireland.
-const VAT_PREFIXES: [&str; 2] = ["EL", "XI"];
 /// Codes of ISO 4217, most of them withdrawn, that the standard's list lacks (BR-CL-04).
 const UNKNOWN_CURRENCIES: [&str; 7] = ["BGN", "CUC", "HRK", "SLL", "STN", "XAD", "ZWL"];
 
@@ -96,7 +95,7 @@ impl Found {
         }
         let vat = party.tax_id.as_deref().map(clean).unwrap_or_default();
         let prefix: String = vat.chars().take(2).collect();
-        if !vat.is_empty() && !is_country(&prefix) && !VAT_PREFIXES.contains(&prefix.as_str()) {
+        if !vat.is_empty() && !is_vat_prefix(&prefix) {
             self.add(format!("{who}.tax_id"), "begins with no country's code: write it like DE123456789");
         }
     }
@@ -149,10 +148,6 @@ impl Found {
             self.add("currency", detail);
         }
     }
-}
-
-fn is_country(code: &str) -> bool {
-    code.len() == 2 && code.parse::<iso_country::Country>().is_ok()
 }
 
 /// Whether the tax is what the validators take for the rate of the net: less than one major unit off (BR-CO-17).
