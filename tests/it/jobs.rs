@@ -421,11 +421,13 @@ fn the_urgent_come_first_and_what_waits_for_its_time_does_not_come_at_all() {
     ordered(3, Priority::Urgent, 3600);
     ordered(4, Priority::Normal, 0);
     ordered(5, Priority::Urgent, 0);
+    // Whose time came first is first, whichever was enqueued first.
+    ordered(6, Priority::Bulk, -10);
 
     let taken = unit.lease(&noting(), BY_HAND, 10);
 
     let numbers: Vec<Number> = taken.iter().map(|job| serde_json::from_str(&job.payload).unwrap()).collect();
-    assert_eq!(numbers, [5, 2, 4, 1].map(Number));
+    assert_eq!(numbers, [5, 2, 4, 6, 1].map(Number));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,7 +169,7 @@ impl JobRepository for Tables<'_, Owner> {
         self.fetch_all(
             sql!(
                 "SELECT id, kind, payload, attempt, run_at FROM jobs WHERE state = 'ready' AND kind = ?1
-                 ORDER BY priority, id LIMIT ?2"
+                 ORDER BY priority, run_at, id LIMIT ?2"
             ),
             (kind, i64::try_from(limit).unwrap_or(i64::MAX)),
             |row| {
