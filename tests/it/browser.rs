@@ -458,7 +458,7 @@ async fn an_owner_uploads_a_backup_and_restores_it() {
             browser.press("Upload and check").await;
         };
         upload(&junk).await;
-        browser.see("junk.db is no database").await;
+        browser.see("junk.db is no SQLite database").await;
         browser.pictures("restore-refused").await;
         upload(&file).await;
         browser.see("1 who joined since then").await;
