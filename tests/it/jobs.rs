@@ -236,7 +236,7 @@ async fn a_poisoned_job_blocks_no_other() {
         },
         _ => Ok(note(run.job)),
     });
-    let number = quick(number).slots(1).attempts(2).longest_run(Duration::from_millis(200));
+    let number = quick(number).slots(1).attempts(2).longest_run(Duration::from_secs(2));
     let other = Kind::new(|run: &Run, _: Other| Ok(note(run.job)));
     let workers = Workers::new(unit.database.clone(), kinds([number, other]), Duration::from_millis(300));
     tokio::spawn(workers.clone().run());
